@@ -1,0 +1,119 @@
+//! What an execution may use, and how an agent is looked after.
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::HumanDuration;
+
+/// What an execution may use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// How long one attempt may take.
+    #[garde(skip)]
+    pub timeout: HumanDuration,
+    /// How many steps (model and tool calls) one attempt may make.
+    #[garde(range(min = 1, max = 1000))]
+    pub max_steps: u32,
+    /// How many attempts an event gets before it becomes a dead letter.
+    #[garde(range(min = 1, max = 20))]
+    pub max_attempts: u32,
+    /// How long it waits between attempts: doubled each time, within these bounds.
+    #[garde(dive)]
+    pub retry: RetryBackoff,
+    /// How long a model or tool may stay silent before the call is given up.
+    #[garde(skip)]
+    pub silence: HumanDuration,
+    /// How long one tool call may take.
+    #[garde(skip)]
+    pub tool_timeout: HumanDuration,
+    /// How many of a conversation's newest messages a continuous agent sends to the model.
+    #[garde(range(min = 1, max = 10000))]
+    pub history: u32,
+    /// How much money it may spend, in US dollars.
+    #[garde(dive)]
+    pub budget_usd: BudgetUsd,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: HumanDuration::from_secs(300),
+            max_steps: 20,
+            max_attempts: 3,
+            retry: RetryBackoff { min: HumanDuration::from_secs(1), max: HumanDuration::from_secs(60) },
+            silence: HumanDuration::from_secs(60),
+            tool_timeout: HumanDuration::from_secs(60),
+            history: 50,
+            budget_usd: BudgetUsd::default(),
+        }
+    }
+}
+
+/// Bounds of an exponential wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct RetryBackoff {
+    /// The first wait.
+    #[garde(skip)]
+    pub min: HumanDuration,
+    /// The longest.
+    #[garde(skip)]
+    pub max: HumanDuration,
+}
+
+/// How much money an agent may spend. What is absent is not limited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetUsd {
+    /// In one execution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0)))]
+    pub per_execution: Option<f64>,
+    /// In one UTC day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0)))]
+    pub per_day: Option<f64>,
+}
+
+/// How an agent is looked after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields, default)]
+pub struct Supervision {
+    /// After so many failed executions in a row the instance is restarted; a success begins the count anew.
+    #[garde(range(min = 1, max = 100))]
+    pub failures_before_restart: u32,
+    /// So many restarts within `window` are made; the next failure parks the agent as `failed`.
+    #[garde(range(max = 100))]
+    pub max_restarts: u32,
+    /// The sliding window of `max_restarts`.
+    #[garde(skip)]
+    pub window: HumanDuration,
+    /// The wait before a restart: doubled each time, within these bounds, with 20 % jitter.
+    #[garde(dive)]
+    pub backoff: RetryBackoff,
+    /// So long after a completed start without another failure the backoff begins anew.
+    #[garde(skip)]
+    pub stable_after: HumanDuration,
+    /// How often the agent is asked whether it answers; at most 60s.
+    #[garde(skip)]
+    pub ping_every: HumanDuration,
+    /// How long it gets to stop.
+    #[garde(skip)]
+    pub shutdown: HumanDuration,
+}
+
+impl Default for Supervision {
+    fn default() -> Self {
+        Self {
+            failures_before_restart: 3,
+            max_restarts: 3,
+            window: HumanDuration::from_secs(600),
+            backoff: RetryBackoff { min: HumanDuration::from_secs(1), max: HumanDuration::from_secs(60) },
+            stable_after: HumanDuration::from_secs(300),
+            ping_every: HumanDuration::from_secs(30),
+            shutdown: HumanDuration::from_secs(20),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Which model an agent asks.
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::HumanDuration;
+
+/// Which model an agent asks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct LlmConfig {
+    /// Whose model. `auto` takes the first that is usable.
+    #[garde(skip)]
+    pub provider: Provider,
+    /// The provider's name of the model. Required, except for `auto` and `scripted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(min = 1, max = 200)))]
+    pub model: Option<String>,
+    /// At most so many tokens of answer.
+    #[serde(default = "default_max_tokens")]
+    #[garde(range(min = 1, max = 1_000_000))]
+    pub max_tokens: u32,
+    /// Sampling temperature; models of 2026 mostly refuse it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0, max = 2.0)))]
+    pub temperature: Option<f32>,
+    /// The server's address, for `openai-compatible` (required there) and to override the others'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(min = 1)))]
+    pub base_url: Option<String>,
+    /// The environment variable that holds the key, where it is not the provider's usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(min = 1)))]
+    pub api_key_env: Option<String>,
+    /// Tried in this order when the first cannot answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(dive, length(max = 5))]
+    pub fallback: Vec<Fallback>,
+    /// What the `scripted` stand-in says: the first rule whose `when` is in the question wins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(dive)]
+    pub script: Vec<ScriptRule>,
+}
+
+fn default_max_tokens() -> u32 {
+    1024
+}
+
+/// Another model, for when the first cannot answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Fallback {
+    /// Whose model.
+    #[garde(skip)]
+    pub provider: Provider,
+    /// The provider's name of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(min = 1, max = 200)))]
+    pub model: Option<String>,
+}
+
+/// Whose model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provider {
+    /// Amazon Bedrock.
+    Bedrock,
+    /// OpenAI.
+    Openai,
+    /// Anthropic.
+    Anthropic,
+    /// A local Ollama.
+    Ollama,
+    /// Any server that speaks OpenAI's chat completions.
+    OpenaiCompatible,
+    /// The first that is usable, in this order: Anthropic, OpenAI, Bedrock, Ollama, else `scripted`.
+    Auto,
+    /// An honest stand-in without a model: it plays the rules of `script`.
+    Scripted,
+}
+
+impl Provider {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bedrock => "bedrock",
+            Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Ollama => "ollama",
+            Self::OpenaiCompatible => "openai-compatible",
+            Self::Auto => "auto",
+            Self::Scripted => "scripted",
+        }
+    }
+}
+
+/// A rule of the `scripted` stand-in. Without `reply`, `tool`, `error` or `panic` it says that it is a stand-in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptRule {
+    /// The rule applies when the last question contains this text (in any case). Absent: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub when: Option<String>,
+    /// The answer. `{input}` stands for the question, `{tool}` for the last tool's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub reply: Option<String>,
+    /// A tool that is asked for first; the reply follows once it has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub tool: Option<ScriptedTool>,
+    /// How long the stand-in takes before it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub delay: Option<HumanDuration>,
+    /// Fails with this error instead of answering, to try what happens then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub error: Option<String>,
+    /// Panics with this message instead of answering, to try what happens then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub panic: Option<String>,
+}
+
+/// A tool that the stand-in asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptedTool {
+    /// Its name.
+    pub name: String,
+    /// Its arguments.
+    #[serde(default)]
+    pub input: Value,
+}

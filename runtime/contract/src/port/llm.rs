@@ -1,0 +1,316 @@
+//! Models: one request and one response for every provider. Streaming is the primitive; `complete` collects it.
+//!
+//! A stream yields text as it comes and ends with exactly one [`Chunk::Done`], or with an error; a stream that ends with
+//! neither was cut and is an error too. Nothing is retried after the first chunk was handed on.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{BoxFuture, BoxStream, money::MicroUsd, port::tool::ToolSpec};
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The person or event.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said, in order.
+    pub parts: Vec<Part>,
+}
+
+impl Message {
+    /// A turn of plain text.
+    pub fn text(role: Role, text: impl Into<String>) -> Self {
+        Self { role, parts: vec![Part::Text { text: text.into() }] }
+    }
+}
+
+/// A piece of a turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Part {
+    /// Text.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// The model asks for a tool (assistant turns).
+    ToolUse(ToolUse),
+    /// What the tool answered (user turns).
+    ToolResult {
+        /// The id of the request.
+        id: String,
+        /// The answer.
+        content: String,
+        /// Whether the tool failed.
+        is_error: bool,
+    },
+    /// A provider's own block that must be replayed unchanged (signed thinking, for one); others leave it out.
+    Opaque {
+        /// The provider's registry name.
+        provider: String,
+        /// The block.
+        value: Value,
+    },
+}
+
+/// A request for a tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolUse {
+    /// The provider's id of the request.
+    pub id: String,
+    /// The tool's name.
+    pub name: String,
+    /// Its arguments, a JSON object.
+    pub input: Value,
+}
+
+/// A question to a model.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The system prompt.
+    pub system: Option<String>,
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// The tools that it may ask for.
+    pub tools: Vec<ToolSpec>,
+    /// At most so many tokens of answer.
+    pub max_tokens: u32,
+    /// Sampling temperature; left out where the model refuses it.
+    pub temperature: Option<f32>,
+    /// The key by which the provider recognises a repetition, where it can.
+    pub idempotency_key: String,
+    /// How long the provider may stay silent: from the request to the first chunk, and between chunks.
+    pub silence: Duration,
+}
+
+/// Why the model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// It had said what it had to say.
+    EndTurn,
+    /// It asks for tools.
+    ToolUse,
+    /// The answer reached `max_tokens`.
+    MaxTokens,
+    /// A reason that this build does not know.
+    Other,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Response {
+    /// What was said, in order: text, tool requests, opaque blocks.
+    pub parts: Vec<Part>,
+    /// Why it stopped.
+    pub stop: Stop,
+    /// The tokens.
+    pub usage: Usage,
+    /// The model that answered, as the provider names it.
+    pub model: String,
+    /// The provider that answered, by its registry name.
+    pub provider: String,
+    /// The price, if it is known. A stand-in and a local model cost nothing, which is known.
+    pub cost: Option<MicroUsd>,
+}
+
+impl Response {
+    /// All text parts, joined.
+    pub fn text(&self) -> String {
+        self.parts
+            .iter()
+            .filter_map(|part| if let Part::Text { text } = part { Some(text.as_str()) } else { None })
+            .collect()
+    }
+
+    /// The tools asked for, in order.
+    pub fn tool_uses(&self) -> Vec<ToolUse> {
+        self.parts
+            .iter()
+            .filter_map(|part| if let Part::ToolUse(ask) = part { Some(ask.clone()) } else { None })
+            .collect()
+    }
+}
+
+/// Tokens, normalised: `input` never includes what was read from or written to a cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Input tokens at full price.
+    pub input: u64,
+    /// Output tokens, reasoning included.
+    pub output: u64,
+    /// Input tokens read from the provider's cache.
+    #[serde(default)]
+    pub cache_read: u64,
+    /// Input tokens written to the provider's cache.
+    #[serde(default)]
+    pub cache_write: u64,
+    /// The part of `output` that was reasoning.
+    #[serde(default)]
+    pub reasoning: u64,
+    /// Whether the provider did not tell and the numbers are an estimate.
+    #[serde(default)]
+    pub estimated: bool,
+}
+
+/// A piece of an answer as it comes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Chunk {
+    /// More text.
+    Text(String),
+    /// A sign of life without text (reasoning, a piece of a tool's arguments).
+    Progress,
+    /// The whole answer; always the last.
+    Done(Box<Response>),
+}
+
+/// A failed call, as the decision that it asks for.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Too many requests: try again, not before `retry_after`.
+    #[error("rate limited by {provider}: {message}")]
+    RateLimited {
+        /// The provider.
+        provider: String,
+        /// What it said.
+        message: String,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// A spending limit or quota is used up: trying again will not help.
+    #[error("quota of {provider} is used up: {message}")]
+    QuotaExhausted {
+        /// The provider.
+        provider: String,
+        /// What it said.
+        message: String,
+    },
+    /// It cannot be reached, or is overloaded, or failed inside: try again.
+    #[error("{provider} is unavailable: {message}")]
+    Unavailable {
+        /// The provider.
+        provider: String,
+        /// What happened.
+        message: String,
+    },
+    /// The credentials are missing or refused.
+    #[error("{provider} refuses the credentials: {message}")]
+    Authentication {
+        /// The provider.
+        provider: String,
+        /// What it said.
+        message: String,
+    },
+    /// It refuses the request as such (unknown model, bad parameter).
+    #[error("{provider} refuses the request: {message}")]
+    InvalidRequest {
+        /// The provider.
+        provider: String,
+        /// What it said.
+        message: String,
+    },
+    /// The conversation is longer than the model's context.
+    #[error("the conversation is too long for {provider}: {message}")]
+    ContextTooLong {
+        /// The provider.
+        provider: String,
+        /// What it said.
+        message: String,
+    },
+    /// The model or a filter refuses to answer.
+    #[error("{provider} refused to answer: {message}")]
+    Refused {
+        /// The provider.
+        provider: String,
+        /// What it said.
+        message: String,
+    },
+    /// Silent for longer than the request allows.
+    #[error("{provider} was silent for {after:?}")]
+    Timeout {
+        /// The provider.
+        provider: String,
+        /// How long.
+        after: Duration,
+    },
+    /// The stream broke after its first chunk.
+    #[error("the answer of {provider} broke off: {message}")]
+    Interrupted {
+        /// The provider.
+        provider: String,
+        /// What happened.
+        message: String,
+    },
+}
+
+impl Error {
+    /// Whether the same request may succeed on another try.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Timeout { .. } | Self::Interrupted { .. }
+        )
+    }
+
+    /// The stable word for logs, journal and API.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::RateLimited { .. } => "rate_limited",
+            Self::QuotaExhausted { .. } => "quota_exhausted",
+            Self::Unavailable { .. } => "provider_unavailable",
+            Self::Authentication { .. } => "authentication",
+            Self::InvalidRequest { .. } => "invalid_request",
+            Self::ContextTooLong { .. } => "context_too_long",
+            Self::Refused { .. } => "refused",
+            Self::Timeout { .. } => "provider_timeout",
+            Self::Interrupted { .. } => "interrupted",
+        }
+    }
+}
+
+/// A provider with its model, ready to answer.
+pub trait Llm: Send + Sync + 'static {
+    /// The provider's registry name, for example `openai`.
+    fn provider(&self) -> &str;
+
+    /// The model it asks.
+    fn model(&self) -> &str;
+
+    /// Asks, and yields the answer as it comes. Dropping the stream cancels the call.
+    fn stream(&self, request: Request) -> BoxStream<'_, Result<Chunk, Error>>;
+
+    /// Asks, and waits for the whole answer.
+    fn complete(&self, request: Request) -> BoxFuture<'_, Result<Response, Error>> {
+        Box::pin(async move {
+            let mut chunks = self.stream(request);
+            while let Some(chunk) = chunks.next().await {
+                if let Chunk::Done(response) = chunk? {
+                    return Ok(*response);
+                }
+            }
+            Err(Error::Interrupted {
+                provider: self.provider().to_owned(),
+                message: "it ended without a last chunk".to_owned(),
+            })
+        })
+    }
+
+    /// How many input tokens the request has; an estimate where the provider does not count.
+    fn count_tokens(&self, request: &Request) -> BoxFuture<'_, Result<Usage, Error>>;
+
+    /// What so many tokens cost; `None` when the model's price is unknown.
+    fn cost(&self, usage: &Usage) -> Option<MicroUsd>;
+}

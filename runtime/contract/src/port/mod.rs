@@ -1,0 +1,8 @@
+//! The ports: what the machine needs from outside, and what the doors need from the machine.
+
+pub mod bus;
+pub mod llm;
+pub mod operator;
+pub mod reply;
+pub mod state;
+pub mod tool;

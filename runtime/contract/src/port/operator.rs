@@ -1,0 +1,202 @@
+//! The operator port: what the doors (HTTP, Slack, command line) may ask of the machine.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    BoxFuture,
+    event::{Event, Priority, ReplyTo},
+    execution::{Execution, Failure},
+    id::{AgentId, ExecutionId, NodeId, TraceId},
+    port::state,
+    status::{AgentStatus, ExecutionStatus},
+    topic::TopicPattern,
+    tree::Tree,
+};
+
+/// A refused request, as the answer that the door gives.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// There is no such agent, execution or letter.
+    #[error("{what} does not exist")]
+    NotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// It exists, but is in a state in which this cannot be done.
+    #[error("{why}")]
+    Conflict {
+        /// Why, for a person.
+        why: String,
+    },
+    /// The request is understood and makes no sense.
+    #[error("{why}")]
+    Invalid {
+        /// Why, for a person.
+        why: String,
+    },
+    /// Store or bus cannot be reached; nothing was promised.
+    #[error("{why}")]
+    Unavailable {
+        /// Why, for a person.
+        why: String,
+    },
+}
+
+impl From<state::Error> for Error {
+    fn from(error: state::Error) -> Self {
+        match error {
+            state::Error::NotFound { what } => Self::NotFound { what },
+            state::Error::Conflict { what } => Self::Conflict { why: what },
+            state::Error::Fenced => Self::Conflict { why: error.to_string() },
+            state::Error::Unavailable { .. } | state::Error::Corrupt { .. } => {
+                Self::Unavailable { why: error.to_string() }
+            }
+        }
+    }
+}
+
+/// Work for one agent.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// The agent.
+    pub agent: AgentId,
+    /// A text or an object.
+    pub input: Value,
+    /// How urgent.
+    pub priority: Priority,
+    /// Which conversation of a continuous agent.
+    pub conversation: Option<String>,
+    /// The door's trace id.
+    pub trace_id: TraceId,
+    /// The door, for example `http`.
+    pub source: String,
+    /// The caller's key: the same key again returns the first answer.
+    pub idempotency_key: Option<String>,
+    /// Where the answer is to go, besides the caller and the output topic.
+    pub reply_to: Option<ReplyTo>,
+}
+
+/// An invocation that was taken in: durable from here on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Invoked {
+    /// Its execution.
+    pub execution_id: ExecutionId,
+    /// Its workflow.
+    pub trace_id: TraceId,
+    /// How far it is.
+    pub status: ExecutionStatus,
+}
+
+/// An agent as the registry shows it (R1.1).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AgentView {
+    /// Its name.
+    pub name: AgentId,
+    /// Its `agent_type`.
+    pub agent_type: String,
+    /// Its mode's word.
+    pub execution_mode: String,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// How it is.
+    pub status: AgentStatus,
+    /// Why it is so, when that needs saying.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Failure>,
+    /// The node that runs it.
+    pub node: NodeId,
+    /// Restarts since the agent was started.
+    pub restarts: u32,
+    /// The version (hash) of its definition.
+    pub version: String,
+    /// The definition's file.
+    pub file: String,
+    /// `provider/model`.
+    pub model: String,
+    /// Tools that it has now.
+    pub tools: Vec<String>,
+    /// Tool servers that are down, one line for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<String>,
+    /// What it listens to.
+    pub subscriptions: Vec<TopicPattern>,
+    /// When it wakes by itself, as written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// Instances.
+    pub instances: u32,
+    /// Executions at work now.
+    pub running: u32,
+}
+
+/// How a part of the node is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ComponentHealth {
+    /// The part, for example `store`, `bus`, `agents`.
+    pub component: String,
+    /// `ok`, `degraded` or `down`.
+    pub status: HealthStatus,
+    /// Why, when it is not ok.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A health word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthStatus {
+    /// All is well.
+    Ok,
+    /// It works, with something missing.
+    Degraded,
+    /// It does not work.
+    Down,
+}
+
+/// How the node is. Ready means: it takes work in now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Health {
+    /// The worst of its components.
+    pub status: HealthStatus,
+    /// Whether it takes work in.
+    pub ready: bool,
+    /// The parts.
+    pub components: Vec<ComponentHealth>,
+}
+
+/// The machine, as its doors see it.
+pub trait Operator: Send + Sync + 'static {
+    /// Gives an agent work. Durable when this returns. An agent that is paused or parked still takes it: it waits.
+    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Invoked, Error>>;
+
+    /// Publishes an event for whoever subscribed to its topic. Durable when this returns.
+    fn publish(&self, event: Event) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Waits until an execution has ended, at most so long, and returns it as it is then, with its journal.
+    fn wait(&self, execution: ExecutionId, at_most: Duration) -> BoxFuture<'_, Result<Execution, Error>>;
+
+    /// Ends an execution as `cancelled`.
+    fn cancel(&self, execution: ExecutionId) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Every agent that this node knows, by name.
+    fn agents(&self) -> Vec<AgentView>;
+
+    /// The supervision tree as this node knows it. Reads a table; disturbs no actor.
+    fn tree(&self) -> Tree;
+
+    /// Starts an agent afresh: clears its restart budget; tries an unavailable one again.
+    fn restart(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Holds an agent back: running executions finish, messages wait.
+    fn pause(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Lets a paused agent go on.
+    fn resume(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// How the node is.
+    fn health(&self) -> BoxFuture<'_, Health>;
+}

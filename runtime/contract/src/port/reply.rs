@@ -1,0 +1,45 @@
+//! Replies: the way back to a person.
+
+use std::time::Duration;
+
+use crate::{BoxFuture, event::ReplyTo, id::TraceId};
+
+/// An answer on its way out. `id` stays the same over retries.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The outbox row's key.
+    pub id: String,
+    /// Where to.
+    pub to: ReplyTo,
+    /// The text, in Markdown.
+    pub text: String,
+    /// Whether it tells of a failure.
+    pub is_error: bool,
+    /// The workflow.
+    pub trace_id: TraceId,
+}
+
+/// A reply that did not go out.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Try again, not before `retry_after`.
+    #[error("the reply could not be delivered yet: {reason}")]
+    Retry {
+        /// Why.
+        reason: String,
+        /// How long the other side asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// It can never be delivered (bad address, expired, refused).
+    #[error("the reply cannot be delivered: {reason}")]
+    Undeliverable {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Sends replies. One implementation for each kind of [`ReplyTo`], chosen by the node.
+pub trait Replies: Send + Sync + 'static {
+    /// Sends one reply, within its own deadline.
+    fn send(&self, reply: Reply) -> BoxFuture<'_, Result<(), Error>>;
+}

@@ -1,0 +1,39 @@
+//! The one place where tasks are spawned: every task has a name, and inherits the span (with its trace id) of its maker.
+
+use std::future::Future;
+
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+/// Spawns a named task in the caller's span. The caller keeps the handle and decides what its end means;
+/// a task that is meant to outlive its maker is handed to a supervisor instead.
+pub fn spawn<F>(name: &'static str, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let named = async move {
+        tracing::trace!(task.name = name, "task started");
+        future.await
+    };
+    #[expect(clippy::disallowed_methods, reason = "this is the named spawner that the ban points to")]
+    tokio::spawn(named.in_current_span())
+}
+
+/// Like [`spawn`], and aborts the task when the guard is dropped.
+pub fn spawn_scoped<F>(name: &'static str, future: F) -> Scoped
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    Scoped(spawn(name, future))
+}
+
+/// Aborts its task when dropped.
+#[derive(Debug)]
+pub struct Scoped(JoinHandle<()>);
+
+impl Drop for Scoped {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
