@@ -3,7 +3,7 @@
 //! What every implementation promises, and the behaviour suite in `greenroom-state` checks:
 //!
 //! * **Durability.** A method that returned `Ok` has committed: `kill -9` of anything a moment later loses nothing of it.
-//!   The exception is [`State::intend_lazily`], which is only ordered.
+//! * **Order.** Writes take effect in the order in which their futures were first polled.
 //! * **Atomicity.** Each method is one transaction.
 //! * **Fencing.** Every write that takes a [`Fence`] fails with [`Error::Fenced`] once another claim was made.
 //! * **Scope.** An agent's checkpoint and conversation are reached only under that agent's id (R5.1).
@@ -351,10 +351,6 @@ pub trait State: Send + Sync + 'static {
 
     /// Settles the last step, if given, and intends the next, in one commit.
     fn journal(&self, fence: Fence, settle: Option<Settled>, intend: Option<Intended>) -> BoxFuture<'_, Result<()>>;
-
-    /// Intends a step whose effect is `none`, without waiting: it is written before any later write of the same
-    /// execution, and an error shows at the next one.
-    fn intend_lazily(&self, fence: Fence, intend: Intended);
 
     /// Ends the attempt: outcome, last step, checkpoint and outbox rows together.
     fn finish(&self, fence: Fence, finish: Finish) -> BoxFuture<'_, Result<()>>;
