@@ -1,1 +1,18 @@
 #![doc = include_str!("../README.md")]
+
+pub mod agent;
+pub mod caretaker;
+pub mod execution;
+mod fault;
+pub mod orchestrator;
+pub mod ports;
+pub mod relay;
+pub mod service;
+pub mod supervisor;
+
+/// A random number in 0..1 for backoffs: spreads restarts, decides nothing else.
+fn jitter() -> f64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let random = RandomState::new().build_hasher().finish();
+    (random >> 11) as f64 / (1_u64 << 53) as f64
+}

@@ -1,0 +1,109 @@
+//! The `ractor` part of an agent: one function of the shell per message.
+
+use std::sync::Arc;
+
+use greenroom_config::load::Definition;
+use greenroom_contract::execution::Failure;
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+
+use super::{BRANCH, Facts, handle::AgentHandle, message::Message, shell::Shell};
+use crate::{
+    fault::exit_of,
+    ports::Ports,
+    supervisor::{ChildSpec, Event, Policy},
+};
+
+/// An agent as a child of the agents' supervisor. `handle` points at whichever generation is up; `facts` are kept
+/// current by it.
+pub fn agent(
+    ports: Arc<Ports>,
+    definition: Arc<Definition>,
+    handle: AgentHandle,
+    facts: Arc<Facts>,
+    policy: Policy,
+) -> ChildSpec {
+    ChildSpec {
+        name: definition.spec.name.to_string(),
+        kind: "agent",
+        policy,
+        start: Arc::new(move |supervisor, _generation| {
+            let args = Args {
+                ports: Arc::clone(&ports),
+                definition: Arc::clone(&definition),
+                handle: handle.clone(),
+                facts: Arc::clone(&facts),
+            };
+            Box::pin(async move {
+                let spawned = Actor::spawn_linked(None, Agent, args, supervisor).await;
+                spawned
+                    .map(|(actor, _)| actor.get_cell())
+                    .map_err(|error| Failure::new("start_failed", error.to_string()))
+            })
+        }),
+        stop: Arc::new(|cell, within| {
+            // One that ended just now needs no telling.
+            drop(ActorRef::<Message>::from(cell.clone()).send_message(Message::Stop(within)));
+        }),
+    }
+}
+
+struct Agent;
+
+struct Args {
+    ports: Arc<Ports>,
+    definition: Arc<Definition>,
+    handle: AgentHandle,
+    facts: Arc<Facts>,
+}
+
+impl Actor for Agent {
+    type Msg = Message;
+    type State = Shell;
+    type Arguments = Args;
+
+    async fn pre_start(&self, myself: ActorRef<Message>, args: Args) -> Result<Shell, ActorProcessingErr> {
+        let path = format!("{BRANCH}/{}", args.definition.spec.name);
+        args.handle.point_at(myself.clone());
+        let mut shell = Shell::new(args.ports, args.definition, args.facts, path);
+        shell.fit_out(&myself);
+        Ok(shell)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        shell: &mut Shell,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Fitted { fitting, definition, result } => shell.fitted(&myself, fitting, definition, result).await,
+            Message::Claimed(claimed, credit) => shell.claimed(*claimed, credit),
+            Message::Ended { execution, ending } => shell.ended(execution, &ending),
+            Message::Due { child, generation } => shell.decide(&myself, Event::Due { child, generation }).await,
+            Message::Overdue { child, generation } => shell.kill(&child, generation),
+            Message::Reload(definition) => shell.reload(&myself, definition),
+            Message::Pause => shell.pause(),
+            Message::Resume => shell.resume(&myself),
+            Message::Restart => shell.restart(&myself).await,
+            Message::Cancel(execution) => shell.cancel(execution),
+            Message::Drain(done) => shell.drain(done),
+            Message::Stop(within) => shell.stop(&myself, within),
+            Message::GiveUp => shell.give_up(&myself),
+        }
+        shell.settle(&myself);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Message>,
+        event: SupervisionEvent,
+        shell: &mut Shell,
+    ) -> Result<(), ActorProcessingErr> {
+        if let Some((id, exit)) = exit_of(&event) {
+            shell.instance_ended(&myself, id, exit).await;
+            shell.settle(&myself);
+        }
+        Ok(())
+    }
+}

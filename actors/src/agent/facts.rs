@@ -1,0 +1,67 @@
+//! What is known of an agent from outside: written by its shell, read by the registry without asking it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use greenroom_config::load::Definition;
+use greenroom_contract::{NodeId, port::operator::AgentView, status::AgentStatus};
+
+use crate::execution::Kit;
+
+/// The facts of one agent.
+pub struct Facts {
+    view: Mutex<AgentView>,
+    kit: Mutex<Option<Arc<Kit>>>,
+}
+
+impl Facts {
+    /// The facts of an agent that is about to start.
+    pub fn new(node: NodeId, definition: &Definition) -> Self {
+        let spec = &definition.spec;
+        let view = AgentView {
+            name: spec.name.clone(),
+            agent_type: spec.agent_type.clone(),
+            execution_mode: spec.execution_mode.as_str().to_owned(),
+            description: spec.description.clone(),
+            status: AgentStatus::Starting,
+            reason: None,
+            node,
+            restarts: 0,
+            version: definition.version.clone(),
+            file: definition.file.display().to_string(),
+            model: spec.llm_config.provider.as_str().to_owned(),
+            tools: Vec::new(),
+            degraded: Vec::new(),
+            subscriptions: spec.subscriptions.clone(),
+            schedule: spec.schedule.as_ref().map(|schedule| schedule.summary()),
+            instances: spec.instances,
+            running: 0,
+        };
+        Self { view: Mutex::new(view), kit: Mutex::default() }
+    }
+
+    /// A copy, with the tools as they are now.
+    pub fn view(&self) -> AgentView {
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(kit) = &*self.kit.lock().unwrap_or_else(PoisonError::into_inner) {
+            view.tools = kit.outfit.tools.list().into_iter().map(|tool| tool.name).collect();
+            view.degraded = kit.outfit.tools.degraded();
+        }
+        view
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut AgentView)) {
+        change(&mut self.view.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A version took over.
+    pub(super) fn took_over(&self, definition: &Definition, kit: &Arc<Kit>) {
+        let node = self.view().node;
+        let restarts = self.view().restarts;
+        let mut fresh = Self::new(node, definition).view();
+        fresh.restarts = restarts;
+        fresh.status = AgentStatus::Idle;
+        fresh.model = format!("{}/{}", kit.outfit.llm.provider(), kit.outfit.llm.model());
+        self.change(|view| *view = fresh);
+        *self.kit.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(kit));
+    }
+}

@@ -1,0 +1,197 @@
+//! The feeder: takes work for an agent, one credit at a time.
+//!
+//! With a credit in hand it first claims what is due in the store (retries, what a crash left behind), then waits for
+//! whatever comes first: a delivery from the queue, a poke, or the time of the next retry. The credit travels with the
+//! execution. A delivery is acknowledged once its execution row is committed.
+
+use std::{sync::Arc, time::Duration};
+
+use greenroom_contract::{
+    AgentId,
+    clock::to_millis,
+    port::{
+        bus::{Delivery, Subscription},
+        state::{Accepted, Arrival, Claim, Error, Release},
+    },
+    task,
+};
+use ractor::ActorRef;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument;
+
+use super::{message::Message, release::give_back};
+use crate::{execution::Kit, ports::Ports};
+
+/// How often the store is asked for due work without a reason to.
+const LOOK_ANYWAY: Duration = Duration::from_secs(5);
+/// The wait after a failure of bus or store, at first and at most.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How many deliveries beyond the credits are held ready.
+const LOOK_AHEAD: usize = 1;
+
+pub(super) struct Feeder {
+    pub(super) ports: Arc<Ports>,
+    pub(super) kit: Arc<Kit>,
+    pub(super) credits: Arc<Semaphore>,
+    pub(super) poke: Arc<Notify>,
+    pub(super) agent: ActorRef<Message>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Feeder {
+    /// Runs until the guard is dropped. It is never interrupted between a claim and its hand-over; deliveries that it
+    /// still holds go back to their queue.
+    pub(super) fn start(self) -> DropGuard {
+        let guard = self.stop.clone().drop_guard();
+        task::spawn("feeder", async move { self.run().await });
+        guard
+    }
+
+    async fn run(self) {
+        let queue = self.name().input_topic();
+        let prefetch = if self.kit.spec.ordered() { 1 } else { self.kit.spec.capacity() as usize + LOOK_AHEAD };
+        let mut wait = FIRST_WAIT;
+        while !self.stop.is_cancelled() {
+            match self.ports.bus.consume(&queue, prefetch).await {
+                Ok(subscription) => {
+                    wait = FIRST_WAIT;
+                    self.feed(subscription).await;
+                    tracing::debug!(agent = %self.name(), queue, "The subscription has ended.");
+                }
+                Err(error) => {
+                    tracing::warn!(agent = %self.name(), queue, %error, "The queue cannot be consumed; tried again.");
+                }
+            }
+            self.pause(&mut wait).await;
+        }
+    }
+
+    /// Feeds until the subscription ends or the feeder is stopped.
+    async fn feed(&self, mut subscription: Subscription<Delivery>) {
+        let mut look = true;
+        let mut wait = FIRST_WAIT;
+        let mut next_look = LOOK_ANYWAY;
+        let mut blocked = false;
+        while let Some(credit) = self.credit().await {
+            if look {
+                match self.claim_one().await {
+                    Ok(Some(claimed)) => {
+                        self.hand_over(claimed, credit);
+                        continue;
+                    }
+                    Ok(None) => {
+                        (blocked, next_look) = self.until_due().await;
+                        wait = FIRST_WAIT;
+                    }
+                    Err(error) => {
+                        tracing::warn!(agent = %self.name(), %error, "Due work cannot be looked for; tried again.");
+                        self.pause(&mut wait).await;
+                        continue;
+                    }
+                }
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                delivery = subscription.next(), if !blocked => match delivery {
+                    Some(delivery) => look = self.take_in(delivery, credit).await,
+                    None => return,
+                },
+                () = self.poke.notified() => look = true,
+                () = tokio::time::sleep(next_look) => look = true,
+            }
+        }
+    }
+
+    /// The next free credit; `None` when the feeder is stopped.
+    async fn credit(&self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            () = self.stop.cancelled() => None,
+            credit = Arc::clone(&self.credits).acquire_owned() => credit.ok(),
+        }
+    }
+
+    async fn pause(&self, wait: &mut Duration) {
+        // Being stopped ends the pause; either way the caller looks again.
+        drop(tokio::time::timeout(*wait, self.stop.cancelled()).await);
+        *wait = (*wait * 2).min(LONGEST_WAIT);
+    }
+
+    async fn claim_one(&self) -> Result<Option<Box<greenroom_contract::execution::Claimed>>, Error> {
+        let spec = &self.kit.spec;
+        let claim =
+            Claim { node: self.ports.node.clone(), agent: spec.name.clone(), limit: 1, ordered: spec.ordered() };
+        Ok(self.ports.state.claim(claim).await?.pop().map(Box::new))
+    }
+
+    /// Whether an ordered agent must wait for its earlier executions, and when to look again.
+    async fn until_due(&self) -> (bool, Duration) {
+        match self.ports.state.backlog(self.name()).await {
+            Ok((0, _)) => (false, LOOK_ANYWAY),
+            Ok((_, due)) => {
+                let millis = due.map_or(0, |due| to_millis(due) - to_millis(self.ports.clock.now()));
+                // A little late rather than a little early: early would find nothing.
+                let until = Duration::from_millis(millis.max(0) as u64 + 2);
+                (self.kit.spec.ordered(), until.min(LOOK_ANYWAY))
+            }
+            Err(_) => (self.kit.spec.ordered(), FIRST_WAIT),
+        }
+    }
+
+    /// Takes a delivery into the inbox. Returns whether the store is to be looked at next.
+    async fn take_in(&self, delivery: Delivery, credit: OwnedSemaphorePermit) -> bool {
+        let span = tracing::info_span!(
+            "inbox", trace_id = %delivery.event.trace_id, agent = %self.name(), event_id = %delivery.event.event_id
+        );
+        async {
+            let spec = &self.kit.spec;
+            let arrival = Arrival {
+                agent: spec.name.clone(),
+                version: self.kit.version.clone(),
+                event: delivery.event.clone(),
+                claim: (!spec.ordered()).then(|| self.ports.node.clone()),
+            };
+            let look = match self.ports.state.accept(arrival).await {
+                Ok(Accepted::Claimed(claimed)) => {
+                    tracing::info!(execution_id = %claimed.fence.execution, topic = delivery.event.event_type, "Event taken in.");
+                    self.hand_over(claimed, credit);
+                    false
+                }
+                Ok(Accepted::Queued(execution)) => {
+                    tracing::info!(execution_id = %execution, topic = delivery.event.event_type, "Event taken in.");
+                    true
+                }
+                Ok(Accepted::Duplicate(execution)) => {
+                    tracing::info!(execution_id = %execution, "An event that came before is dropped.");
+                    false
+                }
+                Err(error) => {
+                    // Dropping the delivery gives it back; the wait keeps it from spinning.
+                    tracing::warn!(%error, "An event cannot be taken in; it stays in its queue.");
+                    drop(delivery);
+                    self.pause(&mut (FIRST_WAIT * 5)).await;
+                    return true;
+                }
+            };
+            if let Err(error) = delivery.accept().await {
+                // It will come again and be dropped as a duplicate.
+                tracing::warn!(%error, "A delivery could not be acknowledged.");
+            }
+            look
+        }
+        .instrument(span)
+        .await
+    }
+
+    fn hand_over(&self, claimed: Box<greenroom_contract::execution::Claimed>, credit: OwnedSemaphorePermit) {
+        let fence = claimed.fence;
+        if self.agent.send_message(Message::Claimed(claimed, credit)).is_err() {
+            task::spawn("give-back", give_back(Arc::clone(&self.ports), fence, Release::Unfinished));
+        }
+    }
+
+    fn name(&self) -> &AgentId {
+        &self.kit.spec.name
+    }
+}

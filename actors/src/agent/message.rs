@@ -1,0 +1,64 @@
+//! The inbox of an agent.
+
+use std::{sync::Arc, time::Duration};
+
+use greenroom_config::load::Definition;
+use greenroom_contract::{
+    ExecutionId,
+    execution::{Claimed, Failure},
+};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::execution::{Ending, Kit};
+
+/// What an agent hears.
+pub enum Message {
+    /// From the fitting: the version is ready, or cannot be used for this reason.
+    Fitted {
+        /// Which fitting; an older one's news is dropped.
+        fitting: u32,
+        /// The definition that was fitted out.
+        definition: Arc<Definition>,
+        /// The outcome.
+        result: Result<Arc<Kit>, Failure>,
+    },
+    /// From the feeder: an execution, claimed, with the credit that it holds until it ends.
+    Claimed(Box<Claimed>, OwnedSemaphorePermit),
+    /// From an instance: an execution ended.
+    Ended {
+        /// Which.
+        execution: ExecutionId,
+        /// How.
+        ending: Ending,
+    },
+    /// From itself: an instance's backoff is over.
+    Due {
+        /// The instance.
+        child: String,
+        /// Which generation was waiting.
+        generation: u32,
+    },
+    /// From itself: an instance had its time to stop.
+    Overdue {
+        /// The instance.
+        child: String,
+        /// Which generation.
+        generation: u32,
+    },
+    /// From the orchestrator: the file changed.
+    Reload(Arc<Definition>),
+    /// From an operator: take nothing new.
+    Pause,
+    /// From an operator: take work again.
+    Resume,
+    /// From an operator: begin afresh, with a cleared budget; an unavailable agent is fitted out again.
+    Restart,
+    /// From an operator: this execution was cancelled; its task is pointless.
+    Cancel(ExecutionId),
+    /// From the orchestrator: take nothing new, and say when nothing is at work any more.
+    Drain(oneshot::Sender<()>),
+    /// From the supervisor: finish within this time, give back what remains, and end.
+    Stop(Duration),
+    /// From itself: the time to finish is over.
+    GiveUp,
+}

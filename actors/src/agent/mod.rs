@@ -1,0 +1,26 @@
+//! An agent: the shell that looks after one YAML file's instances.
+//!
+//! Life: it is fitted out (model, tools, queue) while it shows itself as `starting`; then its feeder takes deliveries
+//! and due executions, as many as it has credits, and the shell hands each to an instance; an instance that fails is
+//! restarted within the agent's budget, and when that is spent the agent is parked as `failed` and its messages wait.
+//! A changed definition is fitted out beside the old one and takes over when it is ready. Nothing here waits for a model, a tool, the
+//! store or the bus: such things are done by named tasks, which report back by message.
+
+mod actor;
+mod facts;
+mod feeder;
+mod fitting;
+mod handle;
+mod instance;
+mod message;
+mod release;
+mod shell;
+mod staff;
+
+pub use actor::agent;
+pub use facts::Facts;
+pub use handle::AgentHandle;
+pub use message::Message;
+
+/// The name and path prefix under which agents stand in the tree.
+pub const BRANCH: &str = "agents";

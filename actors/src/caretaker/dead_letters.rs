@@ -1,0 +1,66 @@
+//! From the bus's dead-letter queue into the store.
+
+use std::{sync::Arc, time::Duration};
+
+use greenroom_contract::{
+    AgentId, Event,
+    execution::Failure,
+    port::{bus::DeadDelivery, state::NewDeadLetter},
+};
+
+use crate::{execution::persist, ports::Ports, service::service, supervisor::ChildSpec};
+
+/// Letters in hand at a time.
+const PREFETCH: usize = 16;
+/// The wait before the queue is consumed again after its subscription ended.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The collector as a service of the node.
+pub fn dead_letters(ports: Arc<Ports>) -> ChildSpec {
+    service("dead-letters", move |stop| {
+        let ports = Arc::clone(&ports);
+        async move {
+            loop {
+                let mut dead = match ports.bus.consume_dead(PREFETCH).await {
+                    Ok(dead) => dead,
+                    Err(error) => return Err(Failure::new("bus", error.to_string())),
+                };
+                loop {
+                    tokio::select! {
+                        () = stop.cancelled() => return Ok(()),
+                        delivery = dead.next() => match delivery {
+                            Some(delivery) => keep(&ports, delivery).await,
+                            None => break,
+                        },
+                    }
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    })
+}
+
+/// Writes a letter down, then takes it off the queue. In this order: a crash between leaves it to be written again,
+/// which the store recognises.
+async fn keep(ports: &Ports, delivery: DeadDelivery) {
+    let death = &delivery.death;
+    let trace_id = Event::from_bytes(&delivery.body).ok().map(|event| event.trace_id.to_string());
+    tracing::warn!(trace_id, queue = death.queue, error = %death.reason, attempts = death.attempts, "A message died on the bus.");
+    let letter = NewDeadLetter {
+        agent: death.queue.strip_prefix("agent.input.").and_then(|name| name.parse::<AgentId>().ok()),
+        queue: death.queue.clone(),
+        body: delivery.body.clone(),
+        reason: death.reason.clone(),
+        attempts: death.attempts,
+        first_at: death.first_at,
+        node: ports.node.clone(),
+    };
+    match persist("dead letter", || ports.state.record_dead(letter.clone())).await {
+        Ok(_) => {
+            if let Err(error) = delivery.accept().await {
+                tracing::warn!(%error, "A dead letter was kept and could not be taken off its queue.");
+            }
+        }
+        Err(error) => tracing::error!(%error, "A dead letter could not be kept; it stays in its queue."),
+    }
+}

@@ -1,0 +1,291 @@
+//! What a behaviour works with: its event, its agent's state, and journaled calls.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use greenroom_contract::{
+    AgentId, Event, EventId, MicroUsd,
+    execution::{Claimed, Effect, StepKind},
+    port::{
+        llm::{self, Chunk, Request, Response, ToolUse},
+        state::{Checkpoint, CheckpointKey, NewCheckpoint, Outgoing},
+        tool::{self, Answer, Call, Emit, ToolSpec},
+    },
+    status::StepStatus,
+};
+use serde_json::{Value, json};
+
+use super::{
+    hash,
+    journal::{Ask, Journal, Outcome, Trouble},
+    persist,
+    progress::Progress,
+    run::Kit,
+};
+use crate::ports::Ports;
+
+/// How much longer than the provider's own deadline a silence is borne: the provider ends it, this is the net below.
+const SILENCE_NET: Duration = Duration::from_secs(5);
+/// The wait before an interrupted call that may be repeated is repeated.
+const REPEAT_AFTER: Duration = Duration::from_millis(500);
+
+/// An attempt at work. Every call to the outside goes through it and is journaled.
+pub struct Context {
+    pub(super) claimed: Claimed,
+    pub(super) kit: Arc<Kit>,
+    pub(super) ports: Arc<Ports>,
+    pub(super) journal: Journal,
+    pub(super) progress: Progress,
+    pub(super) outbox: Vec<Outgoing>,
+    pub(super) checkpoint: Option<NewCheckpoint>,
+    pub(super) spent: MicroUsd,
+}
+
+impl Context {
+    /// The event that is handled.
+    pub fn event(&self) -> &Event {
+        &self.claimed.event
+    }
+
+    /// The agent.
+    pub fn agent(&self) -> &AgentId {
+        &self.claimed.agent
+    }
+
+    /// The agent's definition, in the version on which the execution began.
+    pub fn spec(&self) -> &greenroom_config::AgentSpec {
+        &self.kit.spec
+    }
+
+    /// The tools that can be asked for now.
+    pub fn tools(&self) -> Vec<ToolSpec> {
+        self.kit.outfit.tools.list()
+    }
+
+    /// The agent's state in the event's conversation, with the newest messages that its limits allow.
+    pub async fn checkpoint(&self) -> Result<Checkpoint, Trouble> {
+        let key = self.checkpoint_key();
+        let history = self.spec().limits.history;
+        Ok(persist("checkpoint", || self.ports.state.checkpoint(&key, history)).await?)
+    }
+
+    /// Sets the agent's new state; it is saved in the transaction that finishes the execution.
+    pub fn save(&mut self, replaces: u64, data: Value, append: Vec<llm::Message>) {
+        self.checkpoint = Some(NewCheckpoint { key: self.checkpoint_key(), replaces, data, append });
+    }
+
+    /// Asks the model. Journaled: a finished call is never paid twice.
+    pub async fn ask(&mut self, request: Request) -> Result<Response, Trouble> {
+        self.check_steps()?;
+        self.check_budget().await?;
+        let llm = Arc::clone(&self.kit.outfit.llm);
+        let silence = request.silence;
+        let (provider, model) = (llm.provider().to_owned(), llm.model().to_owned());
+        let ask = Ask {
+            kind: StepKind::Llm,
+            name: format!("{provider}/{model}"),
+            request_hash: hash::of_request(&provider, &model, &request),
+            effect: Effect::None,
+        };
+        self.progress.begin(format!("llm {provider}/{model}"), silence);
+        let progress = &self.progress;
+        let mut failure = None;
+        let failed = &mut failure;
+        let outcome = self
+            .journal
+            .step(ask, |key| async move {
+                let answer = converse(&*llm, Request { idempotency_key: key, ..request }, silence + SILENCE_NET, progress).await;
+                match answer {
+                    Ok(response) => {
+                        let (usage, cost) = (Some(response.usage), response.cost);
+                        Outcome { status: StepStatus::Settled, result: to_json(&response), usage, cost }
+                    }
+                    Err(error) => {
+                        let result = json!({ "error": error.code(), "message": error.to_string(), "transient": error.is_transient() });
+                        *failed = Some(error);
+                        Outcome { status: StepStatus::Failed, result, usage: None, cost: None }
+                    }
+                }
+            })
+            .await?;
+        if outcome.status == StepStatus::Failed {
+            return Err(failed_ask(failure, &outcome.result));
+        }
+        self.spent = self.spent + outcome.cost.unwrap_or_default();
+        serde_json::from_value(outcome.result).map_err(|error| {
+            Trouble::lasting("journal_unreadable", format!("a journaled answer cannot be read: {error}"))
+        })
+    }
+
+    /// Calls a tool that the model asked for. Journaled; what becomes of a call that a crash interrupted is decided by
+    /// the tool's effect. A tool that fails or is away answers with an error that the model may work round.
+    pub async fn use_tool(&mut self, wanted: &ToolUse) -> Result<Answer, Trouble> {
+        self.check_steps()?;
+        let known = self.tools().into_iter().find(|tool| tool.name == wanted.name).map(|tool| tool.effect);
+        // A call that was made before a restart keeps its effect, also while its server is not back yet. A tool that does
+        // not exist is an answer too, and journaled, so that a resume goes the same way.
+        let effect = self.journal.effect_before(StepKind::Tool, &wanted.name).or(known).unwrap_or(Effect::None);
+        let tools = Arc::clone(&self.kit.outfit.tools);
+        let timeout = self.spec().limits.tool_timeout.0;
+        let ask = Ask {
+            kind: StepKind::Tool,
+            name: wanted.name.clone(),
+            request_hash: hash::of_call(&wanted.name, &wanted.input),
+            effect,
+        };
+        let call = Call {
+            name: wanted.name.clone(),
+            input: wanted.input.clone(),
+            idempotency_key: String::new(),
+            agent: self.claimed.agent.clone(),
+            execution: self.claimed.fence.execution,
+            trace_id: self.claimed.event.trace_id,
+            timeout,
+        };
+        self.progress.begin(format!("tool {}", wanted.name), timeout);
+        let outcome = self
+            .journal
+            .step(ask, |key| async move {
+                let call = Call { idempotency_key: key, ..call };
+                match call_tool(&*tools, call, effect).await {
+                    Ok(answer) => {
+                        let status = if answer.is_error { StepStatus::Failed } else { StepStatus::Settled };
+                        Outcome { status, result: to_json(&answer), usage: None, cost: None }
+                    }
+                    Err(tool::Error::OutcomeUnknown { .. }) if effect == Effect::AtMostOnce => {
+                        Outcome { status: StepStatus::Unknown, result: Value::Null, usage: None, cost: None }
+                    }
+                    Err(error) => {
+                        let answer = Answer::error(error.to_string());
+                        Outcome { status: StepStatus::Failed, result: to_json(&answer), usage: None, cost: None }
+                    }
+                }
+            })
+            .await?;
+        if outcome.status == StepStatus::Unknown {
+            let why = format!(
+                "tool {} broke off and its effect is at_most_once: it may or may not have happened",
+                wanted.name
+            );
+            return Err(Trouble::lasting("outcome_unknown", why));
+        }
+        let answer: Answer = serde_json::from_value(outcome.result).map_err(|error| {
+            Trouble::lasting("journal_unreadable", format!("a journaled answer cannot be read: {error}"))
+        })?;
+        for emit in &answer.emits {
+            self.emit(emit);
+        }
+        Ok(answer)
+    }
+
+    /// Sends an event with the transaction that finishes the execution. Its id belongs to this place in the journal, so
+    /// that a resume does not send it twice.
+    pub fn emit(&mut self, emit: &Emit) {
+        let claimed = &self.claimed;
+        let mut event = Event::new(
+            emit.topic.clone(),
+            format!("agent/{}", claimed.agent),
+            claimed.event.trace_id,
+            emit.payload.clone(),
+        );
+        let place = format!("{}/{}", claimed.attempt, self.outbox.len());
+        event.event_id = EventId::derived(&["emit", &claimed.fence.execution.to_string(), &place]);
+        event.correlation_id = Some(claimed.event.event_id.to_string());
+        self.outbox.push(Outgoing::Event { event, mandatory: false });
+    }
+
+    fn checkpoint_key(&self) -> CheckpointKey {
+        let conversation = self.claimed.event.conversation.clone().unwrap_or_default();
+        CheckpointKey { agent: self.claimed.agent.clone(), conversation }
+    }
+
+    fn check_steps(&self) -> Result<(), Trouble> {
+        let most = self.spec().limits.max_steps;
+        if self.journal.len() < most {
+            return Ok(());
+        }
+        Err(Trouble::lasting("max_steps", format!("the attempt made {most} steps, as many as limits.max_steps allows")))
+    }
+
+    /// Money: checked before each call, against what is known to be spent. A call may still overshoot by its own price.
+    async fn check_budget(&self) -> Result<(), Trouble> {
+        let budget = self.spec().limits.budget_usd;
+        if let Some(most) = budget.per_execution
+            && self.spent >= MicroUsd::from_usd(most)
+        {
+            let why = format!("the execution spent {} of its {}", self.spent, MicroUsd::from_usd(most));
+            return Err(Trouble::lasting("budget_exhausted", why));
+        }
+        if let Some(most) = budget.per_day {
+            let today = start_of_day(self.ports.clock.now());
+            let spent = persist("budget", || self.ports.state.spent(&self.claimed.agent, today)).await?;
+            if spent.cost >= MicroUsd::from_usd(most) {
+                let why = format!("the agent spent {} of its {} of today (UTC)", spent.cost, MicroUsd::from_usd(most));
+                return Err(Trouble::lasting("budget_exhausted", why));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hears the whole answer; each chunk is a sign of life.
+async fn converse(
+    llm: &dyn llm::Llm,
+    request: Request,
+    silence: Duration,
+    progress: &Progress,
+) -> Result<Response, llm::Error> {
+    let mut chunks = llm.stream(request);
+    loop {
+        match tokio::time::timeout(silence, chunks.next()).await {
+            Ok(Some(Ok(Chunk::Done(response)))) => return Ok(*response),
+            Ok(Some(Ok(Chunk::Text(_) | Chunk::Progress))) => progress.beat(silence),
+            Ok(Some(Err(error))) => return Err(error),
+            Ok(None) => {
+                let message = "it ended without a last chunk".to_owned();
+                return Err(llm::Error::Interrupted { provider: llm.provider().to_owned(), message });
+            }
+            Err(_) => return Err(llm::Error::Timeout { provider: llm.provider().to_owned(), after: silence }),
+        }
+    }
+}
+
+/// Calls a tool; one whose effect allows it is called once more, with the same key, when its answer got lost.
+async fn call_tool(tools: &dyn tool::Toolset, call: Call, effect: Effect) -> Result<Answer, tool::Error> {
+    let net = call.timeout + SILENCE_NET;
+    let once = |call: Call| async move {
+        let name = call.name.clone();
+        match tokio::time::timeout(net, tools.call(call)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(tool::Error::OutcomeUnknown { name, reason: format!("no answer within {net:?}") }),
+        }
+    };
+    match once(call.clone()).await {
+        Err(tool::Error::OutcomeUnknown { .. }) if effect != Effect::AtMostOnce => {
+            tokio::time::sleep(REPEAT_AFTER).await;
+            once(call).await
+        }
+        answer => answer,
+    }
+}
+
+/// The failure of a model call, now or in the journal.
+fn failed_ask(error: Option<llm::Error>, journaled: &Value) -> Trouble {
+    if let Some(error) = error {
+        let failure = greenroom_contract::execution::Failure::new(error.code(), error.to_string());
+        return Trouble::Failed { failure, lasting: !error.is_transient() };
+    }
+    let word = |key: &str| journaled[key].as_str().unwrap_or("unknown").to_owned();
+    let failure = greenroom_contract::execution::Failure::new(&word("error"), word("message"));
+    Trouble::Failed { failure, lasting: journaled["transient"] != json!(true) }
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> Value {
+    // Answers have string keys only; nothing in them refuses.
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+fn start_of_day(now: jiff::Timestamp) -> jiff::Timestamp {
+    let day = now.as_second().div_euclid(86_400) * 86_400;
+    jiff::Timestamp::from_second(day).unwrap_or(now)
+}

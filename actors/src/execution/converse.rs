@@ -1,0 +1,115 @@
+//! The behaviour of an agent that is a YAML file: ask the model, call the tools it asks for, until it has answered.
+
+use greenroom_contract::{
+    BoxFuture, Event,
+    port::{
+        llm::{Message, Part, Request, Role},
+        state::Checkpoint,
+    },
+};
+use serde_json::Value;
+
+use super::{context::Context, journal::Trouble, run::Behaviour};
+
+/// The behaviour.
+pub struct Converse;
+
+impl Behaviour for Converse {
+    fn perform<'a>(&'a self, context: &'a mut Context) -> BoxFuture<'a, Result<Value, Trouble>> {
+        Box::pin(converse(context))
+    }
+}
+
+async fn converse(context: &mut Context) -> Result<Value, Trouble> {
+    let remembers = context.spec().ordered();
+    let before = if remembers { context.checkpoint().await? } else { Checkpoint::default() };
+    let mut messages = from_a_question(before.messages);
+    let known = messages.len();
+    messages.push(Message::text(Role::User, question(context.event())));
+    let answer = loop {
+        let limits = &context.spec().limits;
+        let request = Request {
+            system: context.spec().system_prompt.clone(),
+            messages: messages.clone(),
+            tools: context.tools(),
+            max_tokens: context.spec().llm_config.max_tokens,
+            temperature: context.spec().llm_config.temperature,
+            idempotency_key: String::new(),
+            silence: limits.silence.0,
+        };
+        let response = context.ask(request).await?;
+        let (text, wanted) = (response.text(), response.tool_uses());
+        messages.push(Message { role: Role::Assistant, parts: response.parts });
+        if wanted.is_empty() {
+            break text;
+        }
+        let mut results = Vec::with_capacity(wanted.len());
+        for ask in &wanted {
+            let answer = context.use_tool(ask).await?;
+            results.push(Part::ToolResult { id: ask.id.clone(), content: answer.content, is_error: answer.is_error });
+        }
+        messages.push(Message { role: Role::User, parts: results });
+    };
+    if remembers {
+        context.save(before.version, before.data, messages.split_off(known));
+    }
+    Ok(Value::String(answer))
+}
+
+/// What an event asks, as text: its `input` or `text`, or all that it says.
+fn question(event: &Event) -> String {
+    let payload = &event.payload;
+    match payload.get("input").or_else(|| payload.get("text")) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => match payload {
+            Value::String(text) => text.clone(),
+            other => format!("{}: {other}", event.event_type),
+        },
+    }
+}
+
+/// A window into a conversation must not begin in the middle of a tool call: providers refuse that.
+fn from_a_question(mut messages: Vec<Message>) -> Vec<Message> {
+    let is_question = |message: &Message| {
+        message.role == Role::User && !message.parts.iter().any(|part| matches!(part, Part::ToolResult { .. }))
+    };
+    match messages.iter().position(is_question) {
+        Some(first) => messages.split_off(first),
+        None => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use greenroom_contract::TraceId;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_question_is_found_in_any_payload() {
+        let ask = |payload| question(&Event::new("demo.topic", "test", TraceId::new(), payload));
+        assert_eq!(ask(json!({"input": "hi"})), "hi");
+        assert_eq!(ask(json!({"input": {"order": 7}})), r#"{"order":7}"#);
+        assert_eq!(ask(json!({"text": "from slack", "user_id": "U1"})), "from slack");
+        assert_eq!(ask(json!("plain")), "plain");
+        assert_eq!(ask(json!({"a": 1})), r#"demo.topic: {"a":1}"#);
+    }
+
+    #[test]
+    fn a_window_begins_with_a_question() {
+        let result = Message {
+            role: Role::User,
+            parts: vec![Part::ToolResult { id: "1".into(), content: "x".into(), is_error: false }],
+        };
+        let messages = vec![
+            result.clone(),
+            Message::text(Role::Assistant, "so"),
+            Message::text(Role::User, "next"),
+            Message::text(Role::Assistant, "yes"),
+        ];
+        assert_eq!(from_a_question(messages.clone()), messages[2..]);
+        assert!(from_a_question(vec![result]).is_empty());
+    }
+}

@@ -1,0 +1,20 @@
+//! An execution: one agent handling one event, as a journaled sequence of calls.
+//!
+//! Life: it is claimed under an epoch; its behaviour makes calls through [`Context`], each written down before and after
+//! (`intended`, `settled`); it ends in one transaction with everything that it leaves behind. After a crash the same
+//! attempt runs again from the start, and the calls that had settled answer from the journal instead of being made.
+
+mod context;
+mod converse;
+mod hash;
+mod journal;
+mod persist;
+mod progress;
+mod run;
+mod step;
+
+pub use context::Context;
+pub use converse::Converse;
+pub use journal::Trouble;
+pub(crate) use persist::persist;
+pub use run::{Assignment, Behaviour, Ending, Kit, run};

@@ -1,0 +1,27 @@
+//! Writing to a store that may be away for a while: work pauses and goes on by itself (R7.6).
+
+use std::{future::Future, time::Duration};
+
+use greenroom_contract::port::state::Error;
+
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Repeats `write` while the store is unavailable. Every write is safe to repeat: it is fenced or idempotent.
+pub(crate) async fn persist<T, F, Fut>(what: &str, mut write: F) -> Result<T, Error>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, Error>>,
+{
+    let mut wait = FIRST_WAIT;
+    loop {
+        match write().await {
+            Err(Error::Unavailable { reason }) => {
+                tracing::warn!(error = reason, write = what, "The store is unavailable; the work waits for it.");
+                tokio::time::sleep(wait.mul_f64(1.0 + 0.2 * crate::jitter())).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+            other => return other,
+        }
+    }
+}

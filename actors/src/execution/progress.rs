@@ -1,0 +1,57 @@
+//! An execution's place in the tree: what it does, since when, until when, and its last sign of life.
+
+use std::time::Duration;
+
+use greenroom_contract::{
+    ExecutionId, TraceId,
+    status::AgentStatus,
+    tree::{Table, Work},
+};
+use jiff::Timestamp;
+
+/// The place; it leaves the tree when dropped.
+pub(crate) struct Progress {
+    table: Table,
+    path: String,
+    execution: ExecutionId,
+    trace_id: TraceId,
+}
+
+impl Progress {
+    pub(crate) fn enter(table: Table, parent: &str, execution: ExecutionId, trace_id: TraceId) -> Self {
+        let path = format!("{parent}/{execution}");
+        table.enter(&path, "execution", AgentStatus::Running);
+        Self { table, path, execution, trace_id }
+    }
+
+    /// A call begins, and may be silent for so long.
+    pub(crate) fn begin(&self, step: String, silence: Duration) {
+        let now = Timestamp::now();
+        let work = Work {
+            execution_id: self.execution,
+            trace_id: self.trace_id,
+            step,
+            since: now,
+            deadline: now.saturating_add(silence).unwrap_or(Timestamp::MAX),
+            last_progress: now,
+        };
+        self.table.update(&self.path, |place| place.work = Some(work));
+    }
+
+    /// A sign of life: the call may be silent for as long again.
+    pub(crate) fn beat(&self, silence: Duration) {
+        let now = Timestamp::now();
+        self.table.update(&self.path, |place| {
+            if let Some(work) = &mut place.work {
+                work.last_progress = now;
+                work.deadline = now.saturating_add(silence).unwrap_or(Timestamp::MAX);
+            }
+        });
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.table.leave(&self.path);
+    }
+}

@@ -1,0 +1,224 @@
+//! One attempt from its claim to its end.
+
+use std::sync::Arc;
+
+use greenroom_config::AgentSpec;
+use greenroom_contract::{
+    BoxFuture, Event, EventId, MicroUsd, ReplyTo,
+    execution::{Claimed, Failure},
+    port::state::{Conclusion, Finish, Outgoing},
+    status::ExecutionStatus,
+};
+use serde_json::{Value, json};
+
+use super::{
+    context::Context,
+    converse::Converse,
+    journal::{Journal, Trouble},
+    persist,
+    progress::Progress,
+    step::{MAX_CRASHES, TIMED_OUT, after_failure},
+};
+use crate::ports::{Outfit, Ports};
+
+/// What an agent does with an event. Implement it to write an agent in Rust; YAML agents are [`Converse`].
+pub trait Behaviour: Send + Sync + 'static {
+    /// Handles the event of `context` and returns the answer. Every call to the outside goes through `context`, and the
+    /// same event must lead to the same calls: after a crash the behaviour runs again over the journal.
+    fn perform<'a>(&'a self, context: &'a mut Context) -> BoxFuture<'a, Result<Value, Trouble>>;
+}
+
+/// An agent's version, fitted out.
+pub struct Kit {
+    /// The definition.
+    pub spec: Arc<AgentSpec>,
+    /// Its version.
+    pub version: String,
+    /// Its model and tools.
+    pub outfit: Outfit,
+    /// What it does.
+    pub behaviour: Arc<dyn Behaviour>,
+}
+
+impl Kit {
+    /// A YAML agent's.
+    pub fn new(spec: Arc<AgentSpec>, outfit: Outfit) -> Self {
+        Self { version: spec.version(), spec, outfit, behaviour: Arc::new(Converse) }
+    }
+}
+
+/// What is to be done, by whom, where.
+pub struct Assignment {
+    /// The claimed execution.
+    pub claimed: Claimed,
+    /// The agent's present version.
+    pub kit: Arc<Kit>,
+    /// The outside world.
+    pub ports: Arc<Ports>,
+    /// The instance's path in the tree.
+    pub parent: String,
+}
+
+/// How an attempt ended, for those who look after the agent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// Well.
+    Succeeded,
+    /// Badly; the store knows what follows.
+    Failed(Failure),
+    /// It belongs to somebody else now.
+    Fenced,
+    /// Its task panicked or was aborted: nothing was written about it yet.
+    Crashed(Failure),
+}
+
+/// Runs one attempt and writes its end.
+pub async fn run(assignment: Assignment) -> Ending {
+    let Assignment { claimed, kit, ports, parent } = assignment;
+    let (fence, crashes, attempt) = (claimed.fence, claimed.crashes, claimed.attempt);
+    let event = claimed.event.clone();
+    tracing::info!(attempt, epoch = fence.epoch, resumed.steps = claimed.journal.len(), "Execution started.");
+
+    let progress = Progress::enter(ports.table.clone(), &parent, fence.execution, event.trace_id);
+    let mut context = Context {
+        journal: Journal::new(Arc::clone(&ports.state), fence, attempt, claimed.journal.clone()),
+        claimed,
+        kit,
+        ports: Arc::clone(&ports),
+        progress,
+        outbox: Vec::new(),
+        checkpoint: None,
+        spent: MicroUsd::default(),
+    };
+    let result = match crashes {
+        MAX_CRASHES.. => Err(Trouble::lasting("poison", format!("its process or task died {crashes} times under it"))),
+        _ => attempt_once(&mut context).await,
+    };
+    conclude(context, result, &event).await
+}
+
+async fn attempt_once(context: &mut Context) -> Result<Value, Trouble> {
+    if context.claimed.version != context.kit.version {
+        context.kit = older_kit(context).await?;
+    }
+    let kit = Arc::clone(&context.kit);
+    let limit = kit.spec.limits.timeout.0;
+    match tokio::time::timeout(limit, kit.behaviour.perform(context)).await {
+        Ok(result) => result,
+        Err(_) => Err(Trouble::passing(TIMED_OUT, format!("the attempt took longer than {limit:?} (limits.timeout)"))),
+    }
+}
+
+/// An execution finishes on the version that it began with, also when its file has changed since.
+async fn older_kit(context: &Context) -> Result<Arc<Kit>, Trouble> {
+    let (agent, version) = (&context.claimed.agent, &context.claimed.version);
+    let kept = persist("version", || context.ports.state.version(agent, version)).await?;
+    let spec = kept.and_then(|spec| serde_json::from_value::<AgentSpec>(spec).ok());
+    let Some(spec) = spec else {
+        tracing::warn!(
+            version,
+            "The version that the execution began with is not kept; it goes on with the present one."
+        );
+        return Ok(Arc::clone(&context.kit));
+    };
+    let spec = Arc::new(spec);
+    match context.ports.outfitter.outfit(Arc::clone(&spec)).await {
+        Ok(outfit) => Ok(Arc::new(Kit::new(spec, outfit))),
+        Err(failure) => Err(Trouble::Failed { failure, lasting: false }),
+    }
+}
+
+async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &Event) -> Ending {
+    let settle = context.journal.take_unsettled();
+    let limits = &context.kit.spec.limits;
+    let (conclusion, ending) = match result {
+        Ok(answer) => (Conclusion::Succeeded(answer), Ending::Succeeded),
+        Err(Trouble::Failed { failure, lasting }) => {
+            let attempt = context.claimed.attempt;
+            (after_failure(limits, attempt, failure.clone(), lasting, crate::jitter()), Ending::Failed(failure))
+        }
+        Err(Trouble::Fenced) => return fenced(),
+    };
+    let succeeded = matches!(conclusion, Conclusion::Succeeded(_));
+    let mut outbox = if succeeded { std::mem::take(&mut context.outbox) } else { Vec::new() };
+    outbox.extend(announcement(&context, event, &conclusion));
+    outbox.extend(answer_to(event, &conclusion));
+    let checkpoint = if succeeded { context.checkpoint.take() } else { None };
+    log_end(&conclusion, context.journal.len(), context.spent);
+
+    let finish = Finish { conclusion, settle, checkpoint, outbox };
+    let (ports, fence) = (Arc::clone(&context.ports), context.claimed.fence);
+    match persist("finish", || ports.state.finish(fence, finish.clone())).await {
+        Ok(()) => {
+            ports.outbox.notify_one();
+            // Nobody may be waiting.
+            drop(ports.ended.send(fence.execution));
+            ending
+        }
+        Err(greenroom_contract::port::state::Error::Fenced) => fenced(),
+        Err(error) => {
+            tracing::error!(%error, "The end of an execution was refused by the store.");
+            Ending::Crashed(Failure::new("finish_refused", error.to_string()))
+        }
+    }
+}
+
+fn fenced() -> Ending {
+    tracing::warn!("The execution belongs to another claim now; what was being done for it is dropped.");
+    Ending::Fenced
+}
+
+fn log_end(conclusion: &Conclusion, steps: u32, spent: MicroUsd) {
+    match conclusion {
+        Conclusion::Succeeded(_) => tracing::info!(steps, cost_usd = spent.to_usd(), "Execution succeeded."),
+        Conclusion::Retry { failure, after } => {
+            tracing::warn!(steps, error = %failure, retry_in_ms = after.as_millis() as u64, "Attempt failed; another follows.");
+        }
+        Conclusion::Ended { status, failure } => {
+            tracing::error!(steps, %status, error = %failure, "Execution ended without success.");
+        }
+    }
+}
+
+/// The result, for whoever listens on the agent's output topic.
+fn announcement(context: &Context, event: &Event, conclusion: &Conclusion) -> Option<Outgoing> {
+    let execution_id = context.claimed.fence.execution;
+    let agent = &context.claimed.agent;
+    let (status, detail) = match conclusion {
+        Conclusion::Succeeded(output) => (ExecutionStatus::Succeeded, json!({ "output": output })),
+        Conclusion::Ended { status, failure } => (*status, json!({ "error": failure })),
+        Conclusion::Retry { .. } => return None,
+    };
+    let mut payload = json!({ "agent": agent, "execution_id": execution_id, "status": status });
+    if let (Some(payload), Value::Object(detail)) = (payload.as_object_mut(), detail) {
+        payload.extend(detail);
+    }
+    let mut result = Event::new(agent.output_topic(), format!("agent/{agent}"), event.trace_id, payload);
+    result.event_id = EventId::derived(&["output", &execution_id.to_string()]);
+    result.correlation_id = Some(event.event_id.to_string());
+    result.conversation.clone_from(&event.conversation);
+    Some(Outgoing::Event { event: result, mandatory: false })
+}
+
+/// The answer to a person, or to a topic that the event named.
+fn answer_to(event: &Event, conclusion: &Conclusion) -> Option<Outgoing> {
+    let to = event.reply_to.clone()?;
+    let (text, is_error) = match conclusion {
+        Conclusion::Succeeded(Value::String(text)) => (text.clone(), false),
+        Conclusion::Succeeded(other) => (other.to_string(), false),
+        Conclusion::Ended { failure, .. } => {
+            (format!("Sorry, this could not be done ({}). Trace: `{}`", failure.code, event.trace_id), true)
+        }
+        Conclusion::Retry { .. } => return None,
+    };
+    match to {
+        ReplyTo::Slack(_) => Some(Outgoing::Reply { to, text, is_error, trace_id: event.trace_id }),
+        ReplyTo::Topic { topic } => {
+            let payload = json!({ "text": text, "is_error": is_error });
+            let mut reply = Event::new(topic, "reply", event.trace_id, payload);
+            reply.event_id = EventId::derived(&["reply", &event.event_id.to_string()]);
+            reply.correlation_id = Some(event.event_id.to_string());
+            Some(Outgoing::Event { event: reply, mandatory: false })
+        }
+    }
+}

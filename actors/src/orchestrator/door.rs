@@ -1,0 +1,193 @@
+//! The machine, as its doors see it: `port::operator`.
+
+use std::time::Duration;
+
+use greenroom_contract::{
+    AgentId, BoxFuture, Event, EventId, ExecutionId,
+    execution::{Execution, Failure},
+    port::{
+        operator::{AgentView, ComponentHealth, Error, Health, HealthStatus, Invocation, Invoked, Operator},
+        state::Submission,
+    },
+    status::{AgentStatus, ExecutionStatus},
+    topic::check_topic,
+    tree::{NodeTree, Tree},
+};
+use serde_json::json;
+use tokio::{sync::broadcast::error::RecvError, time::Instant};
+
+use super::registry::{Entry, Orchestrator};
+
+/// How often a waiting caller looks into the store without being told to: another node may finish the execution.
+const LOOK_ANYWAY: Duration = Duration::from_millis(250);
+
+impl Operator for Orchestrator {
+    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Invoked, Error>> {
+        Box::pin(self.invoke_agent(invocation))
+    }
+
+    fn publish(&self, event: Event) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            check_topic(&event.event_type).map_err(|why| Error::Invalid { why: format!("event_type {why}") })?;
+            self.inner.ports.state.submit(Submission { event, agent: None }).await?;
+            self.inner.ports.outbox.notify_one();
+            Ok(())
+        })
+    }
+
+    fn wait(&self, execution: ExecutionId, at_most: Duration) -> BoxFuture<'_, Result<Execution, Error>> {
+        Box::pin(self.wait_for(execution, at_most))
+    }
+
+    fn cancel(&self, execution: ExecutionId) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let state = &self.inner.ports.state;
+            let found = state.execution(execution).await?.ok_or_else(|| not_found("execution", &execution))?;
+            let failure = Failure::new("cancelled", "an operator cancelled it");
+            if !state.cancel(execution, failure).await? {
+                return Err(Error::Conflict { why: format!("the execution is {} already", found.status) });
+            }
+            tracing::info!(trace_id = %found.trace_id, execution_id = %execution, agent = %found.agent, "Execution cancelled by an operator.");
+            if let Some(entry) = self.entry(&found.agent) {
+                entry.handle.cancel(execution);
+            }
+            // Nobody may be waiting.
+            drop(self.inner.ports.ended.send(execution));
+            Ok(())
+        })
+    }
+
+    fn agents(&self) -> Vec<AgentView> {
+        self.table().actual.values().filter(|entry| !entry.leaving).map(|entry| entry.facts.view()).collect()
+    }
+
+    fn tree(&self) -> Tree {
+        let ports = &self.inner.ports;
+        let node = NodeTree {
+            node: ports.node.clone(),
+            roles: self.inner.roles.clone(),
+            reachable: true,
+            root: ports.table.snapshot(),
+        };
+        Tree { complete: true, nodes: vec![node] }
+    }
+
+    fn restart(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), Error>> {
+        self.tell(agent, |entry| entry.handle.restart())
+    }
+
+    fn pause(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), Error>> {
+        self.tell(agent, |entry| entry.handle.pause())
+    }
+
+    fn resume(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), Error>> {
+        self.tell(agent, |entry| entry.handle.resume())
+    }
+
+    fn health(&self) -> BoxFuture<'_, Health> {
+        Box::pin(async move {
+            let mut components = self.inner.vitals.components();
+            components.push(self.agents_health());
+            components.push(self.config_health());
+            let status = components.iter().map(|component| component.status).max().unwrap_or(HealthStatus::Ok);
+            Health { status, ready: self.table().ready && status != HealthStatus::Down, components }
+        })
+    }
+}
+
+impl Orchestrator {
+    async fn invoke_agent(&self, invocation: Invocation) -> Result<Invoked, Error> {
+        let Invocation { agent, input, priority, conversation, trace_id, source, idempotency_key, reply_to } =
+            invocation;
+        if self.entry(&agent).is_none() {
+            return Err(not_found("agent", &agent));
+        }
+        let mut event = Event::new(agent.input_topic(), source, trace_id, json!({ "input": input }));
+        event.priority = priority;
+        event.conversation = conversation;
+        event.reply_to = reply_to;
+        if let Some(key) = &idempotency_key {
+            event.event_id = EventId::derived(&["invoke", agent.as_str(), key]);
+        }
+        let state = &self.inner.ports.state;
+        let submitted = state.submit(Submission { event, agent: Some(agent.clone()) }).await?;
+        self.inner.ports.outbox.notify_one();
+        let execution_id = ExecutionId::of(&agent, submitted.event.event_id);
+        let status = match submitted.repeated {
+            true => state.execution(execution_id).await?.map_or(ExecutionStatus::Queued, |execution| execution.status),
+            false => ExecutionStatus::Queued,
+        };
+        let trace_id = submitted.event.trace_id;
+        tracing::info!(%trace_id, %agent, %execution_id, repeated = submitted.repeated, "Invocation taken in.");
+        Ok(Invoked { execution_id, trace_id, status })
+    }
+
+    async fn wait_for(&self, id: ExecutionId, at_most: Duration) -> Result<Execution, Error> {
+        let deadline = Instant::now() + at_most;
+        // Listening begins before the first look, so that no end is missed between.
+        let mut ended = self.inner.ports.ended.subscribe();
+        loop {
+            let execution = self.inner.ports.state.execution(id).await?.ok_or_else(|| not_found("execution", &id))?;
+            if execution.status.is_final() || Instant::now() >= deadline {
+                return Ok(execution);
+            }
+            let look_again = deadline.min(Instant::now() + LOOK_ANYWAY);
+            let heard = async {
+                loop {
+                    match ended.recv().await {
+                        Ok(other) if other != id => {}
+                        Ok(_) | Err(RecvError::Lagged(_)) => return,
+                        Err(RecvError::Closed) => std::future::pending().await,
+                    }
+                }
+            };
+            // Either way the store is asked again.
+            drop(tokio::time::timeout_at(look_again, heard).await);
+        }
+    }
+
+    fn tell(&self, agent: &AgentId, tell: impl FnOnce(&Entry)) -> BoxFuture<'_, Result<(), Error>> {
+        let result = match self.entry(agent) {
+            Some(entry) => {
+                tell(&entry);
+                Ok(())
+            }
+            None => Err(not_found("agent", agent)),
+        };
+        Box::pin(std::future::ready(result))
+    }
+
+    fn agents_health(&self) -> ComponentHealth {
+        let bad: Vec<String> = self
+            .agents()
+            .into_iter()
+            .filter(|agent| {
+                matches!(agent.status, AgentStatus::Failed | AgentStatus::Unavailable) || !agent.degraded.is_empty()
+            })
+            .map(|agent| {
+                format!(
+                    "{} is {}",
+                    agent.name,
+                    if agent.degraded.is_empty() { agent.status.as_str() } else { "degraded" }
+                )
+            })
+            .collect();
+        component("agents", bad)
+    }
+
+    fn config_health(&self) -> ComponentHealth {
+        let bad = self.table().refused.iter().map(|refused| format!("{} is refused", refused.file.display())).collect();
+        component("config", bad)
+    }
+}
+
+/// A component that works with something missing, or all of it.
+fn component(name: &str, bad: Vec<String>) -> ComponentHealth {
+    let status = if bad.is_empty() { HealthStatus::Ok } else { HealthStatus::Degraded };
+    let reason = (!bad.is_empty()).then(|| bad.join("; "));
+    ComponentHealth { component: name.to_owned(), status, reason }
+}
+
+fn not_found(what: &str, which: &dyn std::fmt::Display) -> Error {
+    Error::NotFound { what: format!("{what} {which}") }
+}

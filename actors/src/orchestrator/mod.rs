@@ -1,0 +1,11 @@
+//! The orchestrator: the registry of all agents, and the machine as its doors see it.
+//!
+//! Life: [`Orchestrator::apply`] makes what runs agree with what the folder says, at start and after each change (a
+//! start is a reload from nothing); the doors ask it through `port::operator`. It is no actor: it keeps a small table
+//! behind a lock and talks to agents by their handles.
+
+mod door;
+mod reconcile;
+mod registry;
+
+pub use registry::Orchestrator;

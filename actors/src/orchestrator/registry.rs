@@ -1,0 +1,78 @@
+//! Who there is.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use greenroom_config::load::{Definition, Refused};
+use greenroom_contract::AgentId;
+
+use crate::{
+    agent::{AgentHandle, Facts},
+    caretaker::Vitals,
+    ports::Ports,
+    supervisor::SupervisorHandle,
+};
+
+/// The orchestrator of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Orchestrator {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) ports: Arc<Ports>,
+    pub(super) agents: SupervisorHandle,
+    pub(super) vitals: Arc<Vitals>,
+    pub(super) roles: Vec<String>,
+    /// How long agents get to finish when the node stops.
+    pub(super) grace: Duration,
+    pub(super) table: Mutex<Registry>,
+}
+
+#[derive(Default)]
+pub(super) struct Registry {
+    /// What the folder says, last good versions included.
+    pub(super) desired: BTreeMap<AgentId, Definition>,
+    /// What runs, or is on its way out.
+    pub(super) actual: BTreeMap<AgentId, Entry>,
+    /// Files that were refused at the last look.
+    pub(super) refused: Vec<Refused>,
+    /// Whether the node takes work in.
+    pub(super) ready: bool,
+}
+
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) handle: AgentHandle,
+    pub(super) facts: Arc<Facts>,
+    pub(super) leaving: bool,
+}
+
+impl Orchestrator {
+    /// An orchestrator that knows no agents yet; they become children of `agents`.
+    pub fn new(
+        ports: Arc<Ports>,
+        agents: SupervisorHandle,
+        vitals: Arc<Vitals>,
+        roles: Vec<String>,
+        grace: Duration,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { ports, agents, vitals, roles, grace, table: Mutex::default() }) }
+    }
+
+    /// Says whether the node takes work in: true once it is up, false as soon as it is told to stop.
+    pub fn set_ready(&self, ready: bool) {
+        self.table().ready = ready;
+    }
+
+    pub(super) fn table(&self) -> MutexGuard<'_, Registry> {
+        self.inner.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn entry(&self, agent: &AgentId) -> Option<Entry> {
+        self.table().actual.get(agent).filter(|entry| !entry.leaving).cloned()
+    }
+}

@@ -1,0 +1,49 @@
+//! What an actor may call: the ports of its node, handed to it by the boot.
+
+use std::sync::Arc;
+
+use greenroom_config::AgentSpec;
+use greenroom_contract::{
+    BoxFuture, Clock, ExecutionId, NodeId,
+    execution::Failure,
+    port::{bus::Bus, llm::Llm, state::State, tool::Toolset},
+    tree::Table,
+};
+use tokio::sync::{Notify, broadcast};
+
+/// The outside world of every actor of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Ports {
+    /// Who we are.
+    pub node: NodeId,
+    /// The store.
+    pub state: Arc<dyn State>,
+    /// The bus.
+    pub bus: Arc<dyn Bus>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// What fits an agent out with its model and tools.
+    pub outfitter: Arc<dyn Outfitter>,
+    /// The supervision tree.
+    pub table: Table,
+    /// Wakes the relay: something was put into the outbox.
+    pub outbox: Arc<Notify>,
+    /// Tells who waits that an execution has ended; the store is asked for how. A missed one is found by polling.
+    pub ended: broadcast::Sender<ExecutionId>,
+}
+
+/// Fits an agent out. Implemented by the node, which knows the providers.
+pub trait Outfitter: Send + Sync + 'static {
+    /// The agent's model and tools, ready for use. A failure means that the agent is `unavailable` for that reason;
+    /// the call has its own deadlines.
+    fn outfit(&self, spec: Arc<AgentSpec>) -> BoxFuture<'_, Result<Outfit, Failure>>;
+}
+
+/// An agent's model and tools.
+#[derive(Clone)]
+pub struct Outfit {
+    /// The model.
+    pub llm: Arc<dyn Llm>,
+    /// The tools.
+    pub tools: Arc<dyn Toolset>,
+}

@@ -1,0 +1,12 @@
+//! The relay: from the store's outbox to the bus and to people.
+//!
+//! Life: it makes due again what was published and reached no inbox before this start; then it takes rows that are due,
+//! publishes events in batches, sends replies, and says of each row what became of it. A row that must reach an inbox
+//! goes only when the inbox has it; others go when they were confirmed. It is woken when something is put into the
+//! outbox, and looks by itself now and then, because a wake-up is only a hint.
+
+mod outlet;
+mod run;
+mod step;
+
+pub use run::relay;

@@ -1,0 +1,133 @@
+//! The relay's loop.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use greenroom_contract::{
+    execution::Failure,
+    port::{
+        bus::Publication,
+        reply::{Replies, Reply},
+        state::{OutboxId, OutboxOutcome, OutboxRow, Outgoing},
+    },
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::{
+    outlet::Outlet,
+    step::{after_publish, after_reply},
+};
+use crate::{execution::persist, ports::Ports, service::service, supervisor::ChildSpec};
+
+/// Rows in one go: a confirm window.
+const WINDOW: u32 = 100;
+/// How often the outbox is looked at without a reason to: retries become due by time.
+const LOOK_ANYWAY: Duration = Duration::from_millis(500);
+/// Replies on their way at a time; the store keeps those to one address in order.
+const REPLIES_AT_ONCE: usize = 16;
+
+/// The relay as a service of the node.
+pub fn relay(ports: Arc<Ports>, replies: Arc<dyn Replies>) -> ChildSpec {
+    let outlet = Outlet { ports, replies };
+    service("relay", move |stop| {
+        let outlet = outlet.clone();
+        async move { run(outlet, stop).await }
+    })
+}
+
+async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
+    let ports = &outlet.ports;
+    let again = persist("redrive", || ports.state.redrive_outbox()).await.map_err(failed)?;
+    if again > 0 {
+        tracing::info!(rows = again, "Events that had reached no inbox are published again.");
+    }
+    while !stop.is_cancelled() {
+        let rows = persist("outbox", || ports.state.claim_outbox(&ports.node, WINDOW)).await.map_err(failed)?;
+        if rows.is_empty() {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = ports.outbox.notified() => {}
+                () = tokio::time::sleep(LOOK_ANYWAY) => {}
+            }
+            continue;
+        }
+        let outcomes = send(&outlet, rows).await;
+        persist("outbox", || ports.state.settle_outbox(outcomes.clone())).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Sends what is due. Replies go beside the events, so that a slow person does not hold up the bus.
+async fn send(outlet: &Outlet, rows: Vec<OutboxRow>) -> Vec<(OutboxId, OutboxOutcome)> {
+    let mut events = Vec::new();
+    let mut replies = Vec::new();
+    for row in rows {
+        match row.outgoing {
+            Outgoing::Event { event, mandatory } => {
+                events.push((row.id, row.attempts, Publication { event, mandatory }))
+            }
+            Outgoing::Reply { to, text, is_error, trace_id } => {
+                let reply = Reply { id: row.id.0.to_string(), to, text, is_error, trace_id };
+                replies.push((row.id, row.attempts, reply));
+            }
+        }
+    }
+    let (mut outcomes, delivered) = futures::join!(publish(outlet, events), deliver(outlet, replies));
+    outcomes.extend(delivered);
+    outcomes
+}
+
+async fn publish(outlet: &Outlet, events: Vec<(OutboxId, u32, Publication)>) -> Vec<(OutboxId, OutboxOutcome)> {
+    if events.is_empty() {
+        return Vec::new();
+    }
+    let batch: Vec<Publication> = events.iter().map(|(_, _, publication)| publication.clone()).collect();
+    let results = outlet.ports.bus.publish(batch).await;
+    let mut outcomes = Vec::with_capacity(events.len());
+    for ((id, attempts, publication), result) in events.into_iter().zip(results) {
+        let event = publication.event;
+        let outcome = match result {
+            Ok(_) => {
+                tracing::info!(trace_id = %event.trace_id, event_id = %event.event_id, topic = event.event_type, "Event published.");
+                OutboxOutcome::Published
+            }
+            Err(error) => {
+                tracing::warn!(
+                    trace_id = %event.trace_id, event_id = %event.event_id, topic = event.event_type, %error,
+                    "Event not published; tried again."
+                );
+                after_publish(attempts, &error, crate::jitter())
+            }
+        };
+        outcomes.push((id, outcome));
+    }
+    outcomes
+}
+
+async fn deliver(outlet: &Outlet, replies: Vec<(OutboxId, u32, Reply)>) -> Vec<(OutboxId, OutboxOutcome)> {
+    stream::iter(replies)
+        .map(|(id, attempts, reply)| async move {
+            let span = tracing::info_span!("reply", trace_id = %reply.trace_id, reply.kind = reply.to.kind());
+            let outcome = async {
+                match outlet.replies.send(reply).await {
+                    Ok(()) => {
+                        tracing::info!("Reply delivered.");
+                        OutboxOutcome::Delivered
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "Reply not delivered.");
+                        after_reply(attempts, &error, crate::jitter())
+                    }
+                }
+            };
+            (id, outcome.instrument(span).await)
+        })
+        .buffer_unordered(REPLIES_AT_ONCE)
+        .collect()
+        .await
+}
+
+fn failed(error: greenroom_contract::port::state::Error) -> Failure {
+    Failure::new("store", error.to_string())
+}

@@ -1,0 +1,20 @@
+//! Supervision: who starts again, when, and when no more.
+//!
+//! Life: a [`Supervisor`] is started with no children; [`SupervisorHandle::add`] starts one and keeps it alive by its
+//! policy; [`SupervisorHandle::remove`] stops one and forgets it, in whatever phase it is; [`SupervisorHandle::stop_all`]
+//! stops all, the last started first. Every decision is made by the pure [`step`] and only carried out here; ractor
+//! brings the events (started, ended, panicked) and nothing else.
+
+mod actor;
+mod handle;
+mod message;
+mod policy;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub use actor::Supervisor;
+pub use handle::SupervisorHandle;
+pub use message::{ChildSpec, Message, StartChild, StopChild};
+pub use policy::{Exit, Policy, Restart};
+pub use step::{Action, Event, State, step};
