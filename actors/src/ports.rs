@@ -1,6 +1,6 @@
 //! What an actor may call: the ports of its node, handed to it by the boot.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use greenroom_config::AgentSpec;
 use greenroom_contract::{
@@ -30,6 +30,8 @@ pub struct Ports {
     pub outbox: Arc<Notify>,
     /// Tells who waits that an execution has ended; the store is asked for how. A missed one is found by polling.
     pub ended: broadcast::Sender<ExecutionId>,
+    /// Executions that had to be aborted and given back because the time to stop was over.
+    pub given_back: Arc<AtomicU64>,
 }
 
 /// Fits an agent out. Implemented by the node, which knows the providers.

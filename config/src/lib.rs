@@ -1,10 +1,23 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod address;
+pub mod diff;
 pub mod duration;
 pub mod env;
+pub mod load;
+pub mod node;
+pub mod schema;
 pub mod spec;
+mod variable;
+pub mod watch;
 
+pub use diff::{Changes, diff};
 pub use duration::HumanDuration;
 pub use env::Environment;
+pub use load::{Definition, LoadError, Loaded, Problem, Refused, load, parse};
+pub use node::NodeConfig;
+pub use schema::agent_schema;
 pub use spec::AgentSpec;
+pub use variable::{VARIABLES, Variable};
+pub use watch::watch;

@@ -1,6 +1,10 @@
 //! The shell: everything an agent does when it hears something. It never waits for the outside world.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use greenroom_config::load::Definition;
 use greenroom_contract::{
@@ -347,6 +351,7 @@ impl Shell {
     /// The time to finish is over: what is at work is aborted and given back, to be resumed where it is.
     pub(super) fn give_up(&mut self, myself: &ActorRef<Message>) {
         let held = self.staff.abandon();
+        self.ports.given_back.fetch_add(held.len() as u64, Ordering::Relaxed);
         tracing::warn!(agent = %self.definition.spec.name, executions = held.len(), "Executions did not finish in time; they are given back.");
         let (ports, agent) = (Arc::clone(&self.ports), myself.clone());
         task::spawn("give-back", async move {
@@ -391,6 +396,10 @@ impl Shell {
             next_at: None,
         };
         self.ports.table.status(&self.path, status);
+        for (instance, load) in self.staff.loads() {
+            let status = if load > 0 { AgentStatus::Running } else { AgentStatus::Idle };
+            self.ports.table.status(&format!("{}/{instance}", self.path), status);
+        }
         self.ports.table.update(&self.path, |place| {
             place.inbox = waiting;
             place.restarts = restarts;

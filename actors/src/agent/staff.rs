@@ -63,7 +63,7 @@ impl Staff {
             .members
             .iter()
             .filter(|(_, member)| member.taking)
-            .min_by_key(|(name, _)| self.held.values().filter(|held| held.instance.as_ref() == Some(*name)).count())
+            .min_by_key(|(name, _)| self.load(name))
             .map(|(name, _)| name.clone())?;
         if self.waiting.is_empty() {
             return None;
@@ -119,6 +119,15 @@ impl Staff {
             Some(member) => drop(member.actor.send_message(instance::Message::Cancel(execution))),
             None => drop(self.held.remove(&execution)),
         }
+    }
+
+    /// The instances that are up, each with how much it has to do.
+    pub(super) fn loads(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.members.keys().map(|name| (name.as_str(), self.load(name)))
+    }
+
+    fn load(&self, name: &str) -> usize {
+        self.held.values().filter(|held| held.instance.as_deref() == Some(name)).count()
     }
 
     pub(super) fn any_up(&self) -> bool {

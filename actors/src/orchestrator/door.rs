@@ -28,6 +28,7 @@ impl Operator for Orchestrator {
 
     fn publish(&self, event: Event) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
+            self.check_open()?;
             check_topic(&event.event_type).map_err(|why| Error::Invalid { why: format!("event_type {why}") })?;
             self.inner.ports.state.submit(Submission { event, agent: None }).await?;
             self.inner.ports.outbox.notify_one();
@@ -99,6 +100,7 @@ impl Orchestrator {
     async fn invoke_agent(&self, invocation: Invocation) -> Result<Invoked, Error> {
         let Invocation { agent, input, priority, conversation, trace_id, source, idempotency_key, reply_to } =
             invocation;
+        self.check_open()?;
         if self.entry(&agent).is_none() {
             return Err(not_found("agent", &agent));
         }
@@ -118,7 +120,7 @@ impl Orchestrator {
             false => ExecutionStatus::Queued,
         };
         let trace_id = submitted.event.trace_id;
-        tracing::info!(%trace_id, %agent, %execution_id, repeated = submitted.repeated, "Invocation taken in.");
+        tracing::info!(%agent, %execution_id, repeated = submitted.repeated, "Invocation taken in.");
         Ok(Invoked { execution_id, trace_id, status })
     }
 
@@ -144,6 +146,14 @@ impl Orchestrator {
             // Either way the store is asked again.
             drop(tokio::time::timeout_at(look_again, heard).await);
         }
+    }
+
+    /// Intake stops as soon as the node is told to stop.
+    fn check_open(&self) -> Result<(), Error> {
+        if self.table().ready {
+            return Ok(());
+        }
+        Err(Error::Unavailable { why: "the node is starting or stopping; try again in a moment".to_owned() })
     }
 
     fn tell(&self, agent: &AgentId, tell: impl FnOnce(&Entry)) -> BoxFuture<'_, Result<(), Error>> {

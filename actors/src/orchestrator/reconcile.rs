@@ -51,6 +51,9 @@ impl Orchestrator {
         for warning in &definition.warnings {
             tracing::warn!(agent = %definition.spec.name, "{warning}");
         }
+        if definition.spec.schedule.is_some() {
+            tracing::warn!(agent = %definition.spec.name, "Schedules do not fire yet in this version; the agent can be woken in every other way.");
+        }
         let definition = Arc::new(definition);
         let name = definition.spec.name.clone();
         let entry = {

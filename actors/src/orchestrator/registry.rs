@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -66,6 +66,16 @@ impl Orchestrator {
     /// Says whether the node takes work in: true once it is up, false as soon as it is told to stop.
     pub fn set_ready(&self, ready: bool) {
         self.table().ready = ready;
+    }
+
+    /// How many executions are at work.
+    pub fn at_work(&self) -> u32 {
+        self.table().actual.values().map(|entry| entry.facts.view().running).sum()
+    }
+
+    /// How many executions had to be aborted because the time to stop was over.
+    pub fn given_back(&self) -> u64 {
+        self.inner.ports.given_back.load(Ordering::Relaxed)
     }
 
     pub(super) fn table(&self) -> MutexGuard<'_, Registry> {

@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use greenroom_contract::{
     execution::Failure,
     port::{
-        bus::Publication,
+        bus::{self, Publication},
         reply::{Replies, Reply},
         state::{OutboxId, OutboxOutcome, OutboxRow, Outgoing},
     },
@@ -24,6 +24,8 @@ use crate::{execution::persist, ports::Ports, service::service, supervisor::Chil
 const WINDOW: u32 = 100;
 /// How often the outbox is looked at without a reason to: retries become due by time.
 const LOOK_ANYWAY: Duration = Duration::from_millis(500);
+/// How long the bus may take to confirm a batch; then it counts as unavailable and the rows are tried again.
+const CONFIRM: Duration = Duration::from_secs(30);
 /// Replies on their way at a time; the store keeps those to one address in order.
 const REPLIES_AT_ONCE: usize = 16;
 
@@ -83,7 +85,13 @@ async fn publish(outlet: &Outlet, events: Vec<(OutboxId, u32, Publication)>) -> 
         return Vec::new();
     }
     let batch: Vec<Publication> = events.iter().map(|(_, _, publication)| publication.clone()).collect();
-    let results = outlet.ports.bus.publish(batch).await;
+    let results = match tokio::time::timeout(CONFIRM, outlet.ports.bus.publish(batch)).await {
+        Ok(results) => results,
+        Err(_) => {
+            let silent = bus::Error::Unavailable { reason: format!("no confirmation within {CONFIRM:?}") };
+            vec![Err(silent); events.len()]
+        }
+    };
     let mut outcomes = Vec::with_capacity(events.len());
     for ((id, attempts, publication), result) in events.into_iter().zip(results) {
         let event = publication.event;

@@ -1,5 +1,7 @@
 //! One agent: who it is and when it wakes.
 
+use std::collections::BTreeSet;
+
 use garde::Validate;
 use greenroom_contract::{AgentId, TopicPattern};
 use schemars::JsonSchema;
@@ -74,6 +76,19 @@ impl AgentSpec {
         // A spec always serialises: its maps have string keys.
         let json = serde_json::to_vec(self).unwrap_or_default();
         hex::encode(&Sha256::digest(json)[..8])
+    }
+
+    /// The environment's variables that it names: its model's key and what its tool servers are given.
+    pub fn variables(&self) -> BTreeSet<&str> {
+        let servers = self.tools.iter().filter_map(|tool| match tool {
+            ToolConfig::Mcp(tool) => Some(&tool.mcp),
+            ToolConfig::Builtin(_) => None,
+        });
+        let tools = servers.flat_map(|mcp| {
+            let bearer = mcp.auth.iter().map(|auth| auth.bearer_env.as_str());
+            bearer.chain(mcp.env_from.values().map(String::as_str))
+        });
+        self.llm_config.api_key_env.as_deref().into_iter().chain(tools).collect()
     }
 
     /// How many executions a node runs of it at a time.

@@ -23,7 +23,7 @@ pub enum ToolConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BuiltinTool {
-    /// Which.
+    /// Which tool it is.
     pub builtin: Builtin,
 }
 
@@ -35,6 +35,16 @@ pub enum Builtin {
     EmitEvent,
     /// Tells the date and time.
     CurrentTime,
+}
+
+impl Builtin {
+    /// The word, which is also the tool's name for the model.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EmitEvent => "emit_event",
+            Self::CurrentTime => "current_time",
+        }
+    }
 }
 
 /// A server that speaks the Model Context Protocol.

@@ -204,10 +204,12 @@ impl Table {
     pub fn bury(&self, path: &str) {
         let now = Timestamp::now();
         let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        for (_, slot) in under_mut(&mut places, path) {
-            slot.buried.get_or_insert(now);
-            slot.place.work = None;
-            set_status(&mut slot.place, AgentStatus::Stopped, now);
+        for path in paths_under(&places, path) {
+            if let Some(slot) = places.get_mut(&path) {
+                slot.buried.get_or_insert(now);
+                slot.place.work = None;
+                set_status(&mut slot.place, AgentStatus::Stopped, now);
+            }
         }
         places.retain(|_, slot| slot.buried.is_none_or(|at| now.duration_since(at) < GRAVE));
     }
@@ -215,8 +217,7 @@ impl Table {
     /// Takes a place and everything under it out at once: for executions, of which there are many.
     pub fn leave(&self, path: &str) {
         let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        let gone: Vec<Path> = under_mut(&mut places, path).map(|(path, _)| path.clone()).collect();
-        for path in gone {
+        for path in paths_under(&places, path) {
             places.remove(&path);
         }
     }
@@ -268,10 +269,12 @@ fn depth(path: &str) -> usize {
     if path.is_empty() { 0 } else { 1 + path.matches('/').count() }
 }
 
-fn under_mut<'a>(places: &'a mut BTreeMap<Path, Slot>, path: &str) -> impl Iterator<Item = (&'a Path, &'a mut Slot)> {
+/// A place and everything under it, found without walking the rest of the table.
+fn paths_under(places: &BTreeMap<Path, Slot>, path: &str) -> Vec<Path> {
     let below = format!("{path}/");
-    let exact = path.to_owned();
-    places.iter_mut().filter(move |(candidate, _)| **candidate == exact || candidate.starts_with(&below))
+    let exact = places.contains_key(path).then(|| path.to_owned());
+    let rest = places.range(below.clone()..).map(|(path, _)| path).take_while(|path| path.starts_with(&below)).cloned();
+    exact.into_iter().chain(rest).collect()
 }
 
 /// The root is entered in [`Table::new`] and never leaves; this stands in if that is ever broken.

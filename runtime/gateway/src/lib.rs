@@ -1,1 +1,12 @@
 #![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod doors;
+mod http;
+mod operator;
+pub mod slack;
+#[cfg(test)]
+mod testing;
+pub mod tree;
+
+pub use doors::{DRAIN, Doors, router, serve};

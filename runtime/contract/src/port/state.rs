@@ -313,7 +313,9 @@ pub trait State: Send + Sync + 'static {
     // doors and outbox
 
     /// Takes a command or event in by a door: its outbox row is durable when this returns. A submission with an
-    /// `event_id` that was seen before changes nothing and returns the first one; with another payload it is [`Error::Conflict`].
+    /// `event_id` that was seen before under the same `event_type` changes nothing and returns the first one; with another
+    /// payload it is [`Error::Conflict`]. The same `event_id` under another topic is another submission: Slack tells of
+    /// one message under two topics, and the inbox lets each subscriber have it once.
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Submitted>>;
 
     /// Rows that are due, oldest first, leased to `node` so that no other relay takes them; a dead node's come free.

@@ -1,0 +1,83 @@
+//! Every variable that a node reads: the one place where they are documented.
+
+/// A variable of the environment. Each may also be given as `NAME_FILE`, the path of a file that holds the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds when it is absent; `None` if nothing does.
+    pub default: Option<&'static str>,
+    /// Whether its value is shown nowhere.
+    pub secret: bool,
+    /// What it is for, in a sentence.
+    pub purpose: &'static str,
+}
+
+macro_rules! variables {
+    ($($constant:ident = $name:literal, $default:expr, $secret:literal, $purpose:literal;)+) => {
+        $(pub(crate) const $constant: Variable =
+            Variable { name: $name, default: $default, secret: $secret, purpose: $purpose };)+
+
+        /// Every variable, in the manual's order. Agents may name others (`api_key_env`, `bearer_env`, `env_from`).
+        pub const VARIABLES: &[Variable] = &[$($constant,)+];
+    };
+}
+
+variables! {
+    CONFIG_DIR = "GREENROOM_CONFIG_DIR", Some("config"), false,
+        "The folder that holds `agents/`.";
+    DATA_DIR = "GREENROOM_DATA_DIR", Some("data"), false,
+        "Where an embedded node keeps its database.";
+    HTTP_ADDR = "GREENROOM_HTTP_ADDR", Some("127.0.0.1:8080"), false,
+        "Where the HTTP API, the page and the Slack door listen. Beyond loopback it needs GREENROOM_API_TOKEN.";
+    API_TOKEN = "GREENROOM_API_TOKEN", None, true,
+        "The bearer token that callers of the HTTP API must show. Without one only this machine may call.";
+    NODE = "GREENROOM_NODE", None, false,
+        "The node's name, the same after each start. Absent: `local`, or the machine's name in a cluster.";
+    LOG = "GREENROOM_LOG", Some("info"), false,
+        "What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,greenroom_bus=debug`.";
+    LOG_FORMAT = "GREENROOM_LOG_FORMAT", Some("auto"), false,
+        "`json`, `pretty`, or `auto`: pretty on a terminal, else JSON.";
+    SHUTDOWN_GRACE = "GREENROOM_SHUTDOWN_GRACE", Some("30s"), false,
+        "How long running executions get to finish when the node stops.";
+    AMQP_URL = "GREENROOM_AMQP_URL", None, true,
+        "RabbitMQ, for example amqp://user:password@host:5672. Absent: the embedded bus.";
+    DATABASE_URL = "GREENROOM_DATABASE_URL", None, true,
+        "PostgreSQL, for example postgres://user:password@host/greenroom. Absent: the embedded database.";
+    REDIS_URL = "GREENROOM_REDIS_URL", None, true,
+        "Redis, for example redis://:password@host:6379. Absent: no shared cache.";
+    SLACK_SIGNING_SECRET = "SLACK_SIGNING_SECRET", None, true,
+        "By which requests from Slack are verified. Absent: the Slack door is closed.";
+    SLACK_BOT_TOKEN = "SLACK_BOT_TOKEN", None, true,
+        "With which answers are posted where Slack gave no response address.";
+    SLACK_API_URL = "SLACK_API_URL", Some("https://slack.com/api"), false,
+        "The base of Slack's Web API; another one is for tests.";
+    SLACK_RESPONSE_HOSTS = "GREENROOM_SLACK_RESPONSE_HOSTS", Some("hooks.slack.com"), false,
+        "The hosts that answers may be posted to, with commas. One with a port may be plain http, for tests.";
+    ANTHROPIC_API_KEY = "ANTHROPIC_API_KEY", None, true,
+        "The key for `provider: anthropic`.";
+    ANTHROPIC_BASE_URL = "ANTHROPIC_BASE_URL", None, false,
+        "Another address than Anthropic's own.";
+    OPENAI_API_KEY = "OPENAI_API_KEY", None, true,
+        "The key for `provider: openai`.";
+    OPENAI_BASE_URL = "OPENAI_BASE_URL", None, false,
+        "Another address than OpenAI's own: any server that speaks its chat completions.";
+    OLLAMA_HOST = "OLLAMA_HOST", None, false,
+        "Where Ollama listens. Absent: 127.0.0.1:11434.";
+    AWS_REGION = "AWS_REGION", None, false,
+        "The region of Amazon Bedrock.";
+    AWS_DEFAULT_REGION = "AWS_DEFAULT_REGION", None, false,
+        "The region, where AWS_REGION is absent.";
+    AWS_PROFILE = "AWS_PROFILE", None, false,
+        "The profile in AWS's own files.";
+    AWS_ACCESS_KEY_ID = "AWS_ACCESS_KEY_ID", None, true,
+        "The key's name for Amazon Bedrock.";
+    AWS_SECRET_ACCESS_KEY = "AWS_SECRET_ACCESS_KEY", None, true,
+        "The key for Amazon Bedrock.";
+    AWS_SESSION_TOKEN = "AWS_SESSION_TOKEN", None, true,
+        "The token that belongs to a temporary key.";
+    AWS_BEARER_TOKEN_BEDROCK = "AWS_BEARER_TOKEN_BEDROCK", None, true,
+        "An API key of Amazon Bedrock, instead of the key pair.";
+    AWS_ENDPOINT_URL_BEDROCK_RUNTIME = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME", None, false,
+        "Another address than Amazon Bedrock's own.";
+}

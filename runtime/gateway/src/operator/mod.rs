@@ -1,0 +1,23 @@
+//! The operator's HTTP API: one file for each noun, one table of routes.
+//!
+//! * `routes`: which path leads where
+//! * `health` · `tree` · `agents` · `invoke` · `executions` · `queues` · `dead_letters` · `traces` · `events`
+//! * `later`: paths that are promised and not built yet (501)
+//! * `redact`: what must not leave by the API
+
+mod agents;
+mod dead_letters;
+mod events;
+mod executions;
+mod health;
+mod invoke;
+mod later;
+mod queues;
+mod redact;
+mod routes;
+#[cfg(test)]
+mod tests;
+mod traces;
+mod tree;
+
+pub(crate) use routes::routes;

@@ -1,0 +1,46 @@
+//! Which path leads where.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::State,
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+
+use super::{agents, dead_letters, events, executions, health, invoke, later, queues, traces, tree};
+use crate::{
+    Doors,
+    http::{Params, Problem},
+};
+
+pub(crate) fn routes() -> Router<Arc<Doors>> {
+    Router::new()
+        .route("/health", get(health::all))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/v1/version", get(version))
+        .route("/v1/tree", get(tree::show))
+        .route("/v1/agents", get(agents::list))
+        .route("/v1/agents/{id}", get(agents::show))
+        .route("/v1/agents/{id}/invoke", post(invoke::invoke))
+        .route("/v1/agents/{id}/restart", post(agents::restart))
+        .route("/v1/agents/{id}/pause", post(agents::pause))
+        .route("/v1/agents/{id}/resume", post(agents::resume))
+        .route("/v1/executions", get(executions::list))
+        .route("/v1/executions/{id}", get(executions::show))
+        .route("/v1/executions/{id}/cancel", post(executions::cancel))
+        .route("/v1/queues", get(queues::list))
+        .route("/v1/dead-letters", get(dead_letters::list))
+        .route("/v1/dead-letters/{id}", get(dead_letters::show).delete(dead_letters::purge))
+        .route("/v1/dead-letters/{id}/replay", post(dead_letters::replay))
+        .route("/v1/traces/{trace_id}", get(traces::show))
+        .route("/v1/events", post(events::publish))
+        .merge(later::routes())
+}
+
+async fn version(State(doors): State<Arc<Doors>>, params: Params) -> Result<Json<Value>, Problem> {
+    params.only(&[])?;
+    Ok(Json(json!({ "name": "greenroom", "version": doors.version })))
+}

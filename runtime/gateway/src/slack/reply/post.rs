@@ -1,0 +1,129 @@
+//! One request to Slack, and what its answer means for the reply.
+
+use std::time::Duration;
+
+use greenroom_contract::port::reply::Error;
+use reqwest::{RequestBuilder, Response, StatusCode, header::RETRY_AFTER};
+use serde_json::Value;
+
+/// Slack's answers are short; whatever is longer is not read to its end.
+const ANSWER_LIMIT: usize = 64 * 1024;
+/// The longest wait that is believed.
+const LONGEST_WAIT: u64 = 3600;
+
+/// What became of a message that was not refused for good.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Posted {
+    /// Slack has it.
+    Done,
+    /// This address is spent: there may be another way.
+    Gone(String),
+}
+
+/// Codes of the Web API after which another try can help.
+const PASSING: &[&str] =
+    &["ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"];
+
+/// Posts to a `response_url`.
+pub(super) async fn to_response_url(request: RequestBuilder) -> Result<Posted, Error> {
+    let (status, retry_after, body) = send(request, "response_url").await?;
+    let code = code_of(&body);
+    if let Some(error) = passing(status, retry_after, code.as_deref()) {
+        return Err(error);
+    }
+    match code {
+        None if status.is_success() => Ok(Posted::Done),
+        Some(code) => Ok(Posted::Gone(code)),
+        None => Ok(Posted::Gone(format!("the response_url answered {}", status.as_u16()))),
+    }
+}
+
+/// Calls `chat.postMessage`, whose errors come with status 200.
+pub(super) async fn to_channel(request: RequestBuilder) -> Result<(), Error> {
+    let (status, retry_after, body) = send(request, "chat.postMessage").await?;
+    let code = code_of(&body);
+    if let Some(error) = passing(status, retry_after, code.as_deref()) {
+        return Err(error);
+    }
+    let accepted = serde_json::from_slice::<Value>(&body).is_ok_and(|body| body["ok"] == Value::Bool(true));
+    if status.is_success() && accepted {
+        return Ok(());
+    }
+    let why = code.unwrap_or_else(|| format!("status {}", status.as_u16()));
+    Err(Error::Undeliverable { reason: format!("chat.postMessage: {why}{}", hint(&why)) })
+}
+
+fn hint(code: &str) -> &'static str {
+    match code {
+        "not_in_channel" | "channel_not_found" => " (invite the app to the channel)",
+        "missing_scope" => " (the app needs the scope chat:write)",
+        "invalid_auth" | "not_authed" | "token_revoked" | "account_inactive" => " (see SLACK_BOT_TOKEN)",
+        _ => "",
+    }
+}
+
+/// Too many requests, a fault at Slack's side, or a code that says so.
+fn passing(status: StatusCode, retry_after: Option<Duration>, code: Option<&str>) -> Option<Error> {
+    let by_status =
+        status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::REQUEST_TIMEOUT || status.is_server_error();
+    let by_code = code.is_some_and(|code| PASSING.contains(&code));
+    if !by_status && !by_code {
+        return None;
+    }
+    let reason = match code {
+        Some(code) => format!("Slack answered {} {code}", status.as_u16()),
+        None => format!("Slack answered {}", status.as_u16()),
+    };
+    Some(Error::Retry { reason, retry_after })
+}
+
+async fn send(request: RequestBuilder, to: &str) -> Result<(StatusCode, Option<Duration>, Vec<u8>), Error> {
+    // The address is a capability, and errors are logged: it is taken out of them.
+    let failed = |error: reqwest::Error| Error::Retry {
+        reason: format!("{to} cannot be reached: {}", causes(&error.without_url())),
+        retry_after: None,
+    };
+    let mut response = request.send().await.map_err(failed)?;
+    let status = response.status();
+    let retry_after = retry_after(&response);
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_LIMIT {
+            break;
+        }
+    }
+    Ok((status, retry_after, body))
+}
+
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds: u64 = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.min(LONGEST_WAIT)))
+}
+
+/// The error code of an answer: `{"ok": false, "error": …}`, or the bare word that a `response_url` answers.
+fn code_of(body: &[u8]) -> Option<String> {
+    if let Ok(Value::Object(body)) = serde_json::from_slice::<Value>(body) {
+        let failed = body.get("ok") == Some(&Value::Bool(false));
+        let code = body.get("error").and_then(Value::as_str).unwrap_or("unknown_error");
+        return failed.then(|| word_of(code));
+    }
+    let text = std::str::from_utf8(body).ok()?.trim();
+    matches!(text, "expired_url" | "used_url" | "no_service" | "invalid_payload" | "rate_limited")
+        .then(|| text.to_owned())
+}
+
+/// A code is a word; anything else that the other side says is not carried into logs.
+fn word_of(code: &str) -> String {
+    code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(64).collect()
+}

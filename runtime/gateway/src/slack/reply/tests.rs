@@ -1,0 +1,225 @@
+//! Replies against a fake Slack on a real socket.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use greenroom_contract::{
+    ReplyTo, TraceId,
+    event::SlackReply,
+    port::reply::{Error, Replies, Reply},
+    task::{Scoped, spawn_scoped},
+};
+use serde_json::Value;
+
+use super::{ReplyOptions, SetupError, SlackReplies};
+
+type Answers = Arc<Mutex<VecDeque<(u16, &'static str, &'static str)>>>;
+type Seen = Arc<Mutex<Vec<(String, String, Value)>>>;
+
+/// Answers with what it was given, in order, then with 200; remembers path, authorisation and body.
+struct FakeSlack {
+    base: String,
+    host: String,
+    seen: Seen,
+    _server: Scoped,
+}
+
+impl FakeSlack {
+    async fn start(answers: &[(u16, &'static str, &'static str)]) -> Self {
+        let answers: Answers = Arc::new(Mutex::new(answers.iter().copied().collect()));
+        let seen = Seen::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let router = Router::new().fallback(answer).with_state((answers, seen.clone()));
+        let server = spawn_scoped("fake-slack", async move { axum::serve(listener, router).await.unwrap() });
+        Self { base: format!("http://{host}"), host, seen, _server: server }
+    }
+
+    fn replies(&self, bot_token: Option<&str>) -> SlackReplies {
+        SlackReplies::new(ReplyOptions {
+            bot_token: bot_token.map(Into::into),
+            api_url: format!("{}/api/", self.base),
+            response_hosts: vec![self.host.clone()],
+        })
+        .unwrap()
+    }
+
+    fn reply(&self, text: &str) -> Reply {
+        Reply {
+            id: "1".into(),
+            to: ReplyTo::Slack(SlackReply {
+                response_url: Some(format!("{}/response", self.base)),
+                team_id: Some("T1".into()),
+                channel_id: Some("C1".into()),
+                thread_ts: Some("17.1".into()),
+            }),
+            text: text.into(),
+            is_error: false,
+            trace_id: TraceId::new(),
+        }
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.seen.lock().unwrap().iter().map(|(path, ..)| path.clone()).collect()
+    }
+
+    fn body(&self, index: usize) -> Value {
+        self.seen.lock().unwrap()[index].2.clone()
+    }
+}
+
+async fn answer(State((answers, seen)): State<(Answers, Seen)>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let authorization = headers.get("authorization").map_or("", |value| value.to_str().unwrap()).to_owned();
+    seen.lock().unwrap().push((uri.path().to_owned(), authorization, serde_json::from_slice(&body).unwrap()));
+    let default = if uri.path().starts_with("/api") { r#"{"ok":true,"ts":"1"}"# } else { "ok" };
+    let (status, retry_after, body) = answers.lock().unwrap().pop_front().unwrap_or((200, "", default));
+    let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
+    if !retry_after.is_empty() {
+        let name = if status == 302 { "location" } else { "retry-after" };
+        response.headers_mut().insert(name, retry_after.parse().unwrap());
+    }
+    response
+}
+
+fn without_url(mut reply: Reply) -> Reply {
+    if let ReplyTo::Slack(to) = &mut reply.to {
+        to.response_url = None;
+    }
+    reply
+}
+
+#[tokio::test]
+async fn an_answer_goes_by_its_response_url_in_slacks_dialect() {
+    let slack = FakeSlack::start(&[]).await;
+    slack.replies(None).send(slack.reply("**done** & <dusted>")).await.unwrap();
+    let body = slack.body(0);
+    assert_eq!(slack.paths(), ["/response"]);
+    assert_eq!(body["text"], "*done* &amp; &lt;dusted&gt;");
+    assert_eq!(body["response_type"], "in_channel");
+    assert_eq!(body["thread_ts"], "17.1");
+
+    slack.replies(None).send(Reply { is_error: true, ..slack.reply("it failed") }).await.unwrap();
+    assert_eq!(slack.body(1)["response_type"], "ephemeral", "an error is for the one who asked");
+}
+
+#[tokio::test]
+async fn a_spent_response_url_gives_way_to_the_channel() {
+    for spent in
+        [(404, "", "expired_url"), (410, "", ""), (200, "", r#"{"ok":false,"error":"used_url"}"#), (302, "/x", "")]
+    {
+        let slack = FakeSlack::start(&[spent]).await;
+        slack.replies(Some("xoxb-canary")).send(slack.reply("hi")).await.unwrap();
+        assert_eq!(slack.paths(), ["/response", "/api/chat.postMessage"], "{spent:?}");
+        assert_eq!(slack.seen.lock().unwrap()[1].1, "Bearer xoxb-canary");
+        assert_eq!(slack.body(1)["channel"], "C1");
+        assert_eq!(slack.body(1)["thread_ts"], "17.1");
+        assert_eq!(slack.seen.lock().unwrap()[0].1, "", "the token never goes to a response_url");
+    }
+    let slack = FakeSlack::start(&[(404, "", "expired_url")]).await;
+    let error = slack.replies(None).send(slack.reply("hi")).await.unwrap_err();
+    assert!(matches!(&error, Error::Undeliverable { reason } if reason.contains("SLACK_BOT_TOKEN")), "{error}");
+}
+
+#[tokio::test]
+async fn what_passes_is_tried_again_and_what_does_not_is_given_up() {
+    let cases: [(u16, &'static str, &'static str); 3] = [(429, "7", ""), (503, "", ""), (500, "", "oops")];
+    for case in cases {
+        let slack = FakeSlack::start(&[case]).await;
+        let error = slack.replies(Some("xoxb-1")).send(slack.reply("hi")).await.unwrap_err();
+        let Error::Retry { retry_after, .. } = &error else { panic!("{case:?}: {error}") };
+        assert_eq!(*retry_after, (case.0 == 429).then(|| Duration::from_secs(7)));
+        assert_eq!(slack.paths(), ["/response"], "{case:?}");
+    }
+    for (answer, retries) in [
+        ((200, "", r#"{"ok":false,"error":"channel_not_found"}"#), false),
+        ((200, "", r#"{"ok":false,"error":"invalid_auth"}"#), false),
+        ((200, "", r#"{"ok":false,"error":"ratelimited"}"#), true),
+        ((200, "", r#"{"ok":false,"error":"internal_error"}"#), true),
+        ((200, "", "<html>"), false),
+        ((429, "3", r#"{"ok":false,"error":"ratelimited"}"#), true),
+    ] {
+        let slack = FakeSlack::start(&[answer]).await;
+        let error = slack.replies(Some("xoxb-1")).send(without_url(slack.reply("hi"))).await.unwrap_err();
+        assert_eq!(matches!(error, Error::Retry { .. }), retries, "{answer:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_at_home_is_tried_again_without_telling_the_address() {
+    let slack = FakeSlack::start(&[]).await;
+    let mut reply = slack.reply("hi");
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    if let ReplyTo::Slack(to) = &mut reply.to {
+        to.response_url = Some(format!("http://{host}/commands/canary"));
+    }
+    let options = ReplyOptions { response_hosts: vec![host], ..ReplyOptions::default() };
+    let error = SlackReplies::new(options).unwrap().send(reply).await.unwrap_err();
+    assert!(matches!(error, Error::Retry { .. }), "{error}");
+    assert!(!error.to_string().contains("canary"), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_of_somebody_else_is_never_posted_to() {
+    let slack = FakeSlack::start(&[]).await;
+    let options = ReplyOptions { api_url: format!("{}/api", slack.base), ..ReplyOptions::default() };
+    let error = SlackReplies::new(options).unwrap().send(slack.reply("hi")).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Undeliverable { reason } if reason.contains("GREENROOM_SLACK_RESPONSE_HOSTS")),
+        "{error}"
+    );
+    assert!(slack.paths().is_empty());
+}
+
+#[tokio::test]
+async fn a_long_answer_is_several_messages_and_a_retry_goes_on_where_it_stopped() {
+    let slack = FakeSlack::start(&[(200, "", "ok"), (429, "1", "")]).await;
+    let replies = slack.replies(None);
+    let paragraphs: Vec<String> = (0..3).map(|n| format!("{n} {}", "word ".repeat(600).trim_end())).collect();
+    let reply = slack.reply(&paragraphs.join("\n\n"));
+    assert!(matches!(replies.send(reply.clone()).await, Err(Error::Retry { .. })));
+    replies.send(reply).await.unwrap();
+    let seen = slack.seen.lock().unwrap();
+    let starts: Vec<char> =
+        seen.iter().map(|(_, _, body)| body["text"].as_str().unwrap().chars().next().unwrap()).collect();
+    assert_eq!(starts, ['0', '1', '1', '2'], "the first message is not sent again");
+}
+
+#[tokio::test]
+async fn a_reply_has_something_to_show_however_much_or_little_there_is() {
+    let slack = FakeSlack::start(&[]).await;
+    slack.replies(None).send(slack.reply(" \n")).await.unwrap();
+    assert!(slack.body(0)["text"].as_str().unwrap().contains("empty"));
+    slack.replies(None).send(slack.reply(&"word ".repeat(100_000))).await.unwrap();
+    assert_eq!(slack.paths().len(), 1 + 5, "a response_url may be used five times");
+    assert!(slack.body(5)["text"].as_str().unwrap().contains("was cut"));
+}
+
+#[tokio::test]
+async fn options_that_cannot_be_used_are_refused() {
+    let with_api =
+        |api_url: &str| SlackReplies::new(ReplyOptions { api_url: api_url.into(), ..ReplyOptions::default() });
+    assert!(matches!(with_api("slack.com"), Err(SetupError::ApiUrl(_))));
+    assert!(matches!(with_api("file:///x"), Err(SetupError::ApiUrl(_))));
+    let hosts = vec!["https://hooks.slack.com".to_owned()];
+    let refused = SlackReplies::new(ReplyOptions { response_hosts: hosts, ..ReplyOptions::default() });
+    assert!(matches!(refused, Err(SetupError::ResponseHost(_))));
+}
+
+#[tokio::test]
+async fn another_kind_of_address_is_not_slacks() {
+    let slack = FakeSlack::start(&[]).await;
+    let reply = Reply { to: ReplyTo::Topic { topic: "a.b".into() }, ..slack.reply("hi") };
+    assert!(matches!(slack.replies(None).send(reply).await, Err(Error::Undeliverable { .. })));
+}

@@ -1,0 +1,348 @@
+//! Fake ports, and requests against a whole router.
+#![expect(clippy::unimplemented, reason = "no door calls these")]
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode},
+};
+use greenroom_contract::{
+    AgentId, BoxFuture, Clock, Event, NodeId, TraceId,
+    event::Priority,
+    execution::{Execution, Failure},
+    id::{EventId, ExecutionId},
+    port::{
+        bus,
+        operator::{self, AgentView, Health, HealthStatus, Invocation, Invoked, Operator},
+    },
+    status::{AgentStatus, ExecutionStatus},
+    tree::{NodeTree, Table, Tree},
+};
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::store::FakeState;
+use crate::{Doors, router, slack::SlackDoor};
+
+/// The moment at which the fake clock stands: that of Slack's published vector.
+pub(crate) const NOW: i64 = 1_531_420_618;
+pub(crate) const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+
+pub(crate) struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(NOW).unwrap()
+    }
+}
+
+/// What the machine does when it is asked.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Mood {
+    #[default]
+    Well,
+    Unavailable,
+    Conflict,
+    /// It never answers.
+    Hangs,
+    Panics,
+}
+
+#[derive(Default)]
+pub(crate) struct FakeOperator {
+    pub(crate) mood: Mutex<Mood>,
+    pub(crate) events: Mutex<Vec<Event>>,
+    pub(crate) invocations: Mutex<Vec<Invocation>>,
+    /// How an execution is when it is waited for.
+    pub(crate) outcome: Mutex<Option<ExecutionStatus>>,
+    pub(crate) down: Mutex<bool>,
+    /// Told whenever a call comes in.
+    pub(crate) entered: Notify,
+}
+
+impl FakeOperator {
+    pub(crate) fn set(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    async fn feel(&self) -> Result<(), operator::Error> {
+        self.entered.notify_one();
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Well => Ok(()),
+            Mood::Unavailable => Err(operator::Error::Unavailable { why: "the store is unavailable: no space".into() }),
+            Mood::Conflict => Err(operator::Error::Conflict { why: "the key was used before".into() }),
+            Mood::Hangs => std::future::pending().await,
+            Mood::Panics => panic!("a secret of the handler"),
+        }
+    }
+}
+
+pub(crate) fn agent(name: &str, status: AgentStatus) -> AgentView {
+    AgentView {
+        name: name.parse().unwrap(),
+        agent_type: "support".into(),
+        execution_mode: "autonomous".into(),
+        description: None,
+        status,
+        reason: None,
+        node: NodeId::new("n1"),
+        restarts: 0,
+        version: "v1".into(),
+        file: "config/agents/a.yaml".into(),
+        model: "scripted/echo".into(),
+        tools: vec![],
+        degraded: vec![],
+        subscriptions: vec![],
+        schedule: None,
+        instances: 1,
+        running: 0,
+    }
+}
+
+pub(crate) fn execution(status: ExecutionStatus) -> Execution {
+    let agent: AgentId = "customer-support".parse().unwrap();
+    let event_id = EventId::derived(&["test"]);
+    Execution {
+        id: ExecutionId::of(&agent, event_id),
+        agent,
+        event_id,
+        event_type: "agent.input.customer-support".into(),
+        trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap(),
+        status,
+        attempt: 1,
+        epoch: 1,
+        crashes: 0,
+        node: None,
+        priority: Priority::Normal,
+        source: "http".into(),
+        input: json!("hi"),
+        output: status.is_final().then(|| json!("hello")),
+        error: None,
+        cost: None,
+        saved: None,
+        created_at: Timestamp::from_second(NOW).unwrap(),
+        started_at: None,
+        finished_at: None,
+        available_at: None,
+        steps: None,
+    }
+}
+
+impl Operator for FakeOperator {
+    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Invoked, operator::Error>> {
+        Box::pin(async move {
+            self.feel().await?;
+            if invocation.agent.as_str() != "customer-support" {
+                return Err(operator::Error::NotFound { what: format!("agent {:?}", invocation.agent.as_str()) });
+            }
+            let trace_id = invocation.trace_id;
+            self.invocations.lock().unwrap().push(invocation);
+            let execution_id = execution(ExecutionStatus::Queued).id;
+            Ok(Invoked { execution_id, trace_id, status: ExecutionStatus::Queued })
+        })
+    }
+
+    fn publish(&self, event: Event) -> BoxFuture<'_, Result<(), operator::Error>> {
+        Box::pin(async move {
+            self.feel().await?;
+            self.events.lock().unwrap().push(event);
+            Ok(())
+        })
+    }
+
+    fn wait(&self, _: ExecutionId, at_most: Duration) -> BoxFuture<'_, Result<Execution, operator::Error>> {
+        Box::pin(async move {
+            let outcome = *self.outcome.lock().unwrap();
+            match outcome {
+                Some(status) => Ok(execution(status)),
+                None => {
+                    tokio::time::sleep(at_most).await;
+                    Ok(execution(ExecutionStatus::Running))
+                }
+            }
+        })
+    }
+
+    fn cancel(&self, _: ExecutionId) -> BoxFuture<'_, Result<(), operator::Error>> {
+        Box::pin(self.feel())
+    }
+
+    fn agents(&self) -> Vec<AgentView> {
+        vec![agent("customer-support", AgentStatus::Idle), agent("researcher", AgentStatus::Failed)]
+    }
+
+    fn tree(&self) -> Tree {
+        let node = NodeId::new("n1");
+        let table = Table::new(&node);
+        table.enter("agents", "supervisor", AgentStatus::Running);
+        table.enter("agents/customer-support", "agent", AgentStatus::Idle);
+        table.enter("agents/customer-support/0", "instance", AgentStatus::Idle);
+        table.enter("agents/researcher", "agent", AgentStatus::Failed);
+        table.failed("agents/researcher", Failure::new("panicked", "boom\n\u{1b}[31mred"), None);
+        let root = table.snapshot();
+        Tree { complete: true, nodes: vec![NodeTree { node, roles: vec!["gateway".into()], reachable: true, root }] }
+    }
+
+    fn restart(&self, _: &AgentId) -> BoxFuture<'_, Result<(), operator::Error>> {
+        Box::pin(self.feel())
+    }
+
+    fn pause(&self, _: &AgentId) -> BoxFuture<'_, Result<(), operator::Error>> {
+        Box::pin(self.feel())
+    }
+
+    fn resume(&self, _: &AgentId) -> BoxFuture<'_, Result<(), operator::Error>> {
+        Box::pin(self.feel())
+    }
+
+    fn health(&self) -> BoxFuture<'_, Health> {
+        let down = *self.down.lock().unwrap();
+        let status = if down { HealthStatus::Down } else { HealthStatus::Ok };
+        Box::pin(async move { Health { status, ready: !down, components: vec![] } })
+    }
+}
+
+pub(crate) struct FakeBus;
+
+impl bus::Bus for FakeBus {
+    fn declare(&self, _: bus::QueueSpec) -> BoxFuture<'_, Result<(), bus::Error>> {
+        unimplemented!()
+    }
+
+    fn retire(&self, _: &str) -> BoxFuture<'_, Result<(), bus::Error>> {
+        unimplemented!()
+    }
+
+    fn publish(&self, _: Vec<bus::Publication>) -> BoxFuture<'_, Vec<Result<bus::Receipt, bus::Error>>> {
+        unimplemented!()
+    }
+
+    fn consume(&self, _: &str, _: usize) -> BoxFuture<'_, Result<bus::Subscription<bus::Delivery>, bus::Error>> {
+        unimplemented!()
+    }
+
+    fn consume_dead(&self, _: usize) -> BoxFuture<'_, Result<bus::Subscription<bus::DeadDelivery>, bus::Error>> {
+        unimplemented!()
+    }
+
+    fn queues(&self) -> BoxFuture<'_, Result<Vec<bus::QueueInfo>, bus::Error>> {
+        let name = "agent.input.customer-support".to_owned();
+        Box::pin(async move { Ok(vec![bus::QueueInfo { name, ready: 2, unacknowledged: 1, consumers: 1 }]) })
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<(), bus::Error>> {
+        unimplemented!()
+    }
+}
+
+/// A whole router over fakes.
+pub(crate) struct House {
+    pub(crate) operator: Arc<FakeOperator>,
+    pub(crate) state: Arc<FakeState>,
+    pub(crate) closing: CancellationToken,
+    pub(crate) router: Router,
+}
+
+impl House {
+    /// Slack configured, no API token.
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut Doors)) -> Self {
+        let operator = Arc::new(FakeOperator::default());
+        let state = Arc::new(FakeState::default());
+        let closing = CancellationToken::new();
+        let mut doors = Doors {
+            operator: operator.clone(),
+            state: state.clone(),
+            bus: Arc::new(FakeBus),
+            clock: Arc::new(StoppedClock),
+            slack: SlackDoor::new([SECRET.into()]),
+            token: None,
+            version: "0.1.0",
+            closing: closing.clone(),
+        };
+        change(&mut doors);
+        Self { operator, state, closing, router: router(doors) }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).header("host", "localhost:8080").body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        let request = Request::post(path).header("host", "localhost:8080").header("content-type", "application/json");
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    /// A request as Slack signs it.
+    pub(crate) async fn slack(&self, media: &str, body: &str) -> Answer {
+        self.send(signed("/slack/events", media, body).body(Body::from(body.to_owned())).unwrap()).await
+    }
+}
+
+pub(crate) fn signed(path: &str, media: &str, body: &str) -> axum::http::request::Builder {
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(format!("v0:{NOW}:{body}").as_bytes());
+    let signature = format!("v0={}", hex::encode(mac.finalize().into_bytes()));
+    Request::post(path)
+        .header("content-type", media)
+        .header("x-slack-request-timestamp", NOW.to_string())
+        .header("x-slack-signature", signature)
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts that this is a problem with everything that one has, and gives it back.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let body = self.json();
+        assert_eq!(body["code"], code, "{body}");
+        assert_eq!(body["status"], status);
+        assert_eq!(body["type"], format!("urn:greenroom:problem:{code}"));
+        for field in ["title", "detail", "instance"] {
+            assert!(body[field].as_str().is_some_and(|text| !text.is_empty()), "{field} is missing: {body}");
+        }
+        let trace_id = body["trace_id"].as_str().unwrap();
+        assert!(trace_id.parse::<TraceId>().is_ok());
+        assert_eq!(self.header("x-trace-id"), trace_id);
+        body
+    }
+}

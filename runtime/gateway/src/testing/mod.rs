@@ -1,0 +1,6 @@
+//! Fake ports, and requests against a whole router.
+
+mod house;
+mod store;
+
+pub(crate) use house::{Answer, House, Mood, NOW, execution, signed};

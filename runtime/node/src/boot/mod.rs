@@ -1,0 +1,12 @@
+//! A node from its first line to its last.
+
+mod error;
+mod outfitter;
+mod replies;
+mod signals;
+mod start;
+mod stop;
+
+pub use error::BootError;
+pub use start::{Node, start};
+pub use stop::{Outcome, run_until_stopped};

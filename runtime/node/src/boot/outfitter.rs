@@ -1,0 +1,37 @@
+//! Fits agents out with what `greenroom-providers` has.
+
+use std::sync::Arc;
+
+use greenroom_actors::ports::{Outfit, Outfitter};
+use greenroom_config::{AgentSpec, Environment};
+use greenroom_contract::{BoxFuture, Clock, execution::Failure};
+use greenroom_providers::{Providers, Unusable, tools};
+use reqwest::Client;
+
+/// The providers and tools of this node.
+pub(super) struct Wardrobe {
+    providers: Providers,
+    env: Environment,
+    clock: Arc<dyn Clock>,
+}
+
+impl Wardrobe {
+    pub(super) fn new(env: Environment, http: Client, clock: Arc<dyn Clock>) -> Self {
+        Self { providers: Providers::new(&env, http), env, clock }
+    }
+}
+
+impl Outfitter for Wardrobe {
+    fn outfit(&self, spec: Arc<AgentSpec>) -> BoxFuture<'_, Result<Outfit, Failure>> {
+        Box::pin(async move {
+            let llm = self.providers.build(&spec.llm_config).await.map_err(|why| unavailable("model", &why))?;
+            let clock = Arc::clone(&self.clock);
+            let tools = tools::open(&spec.tools, &self.env, clock).await.map_err(|why| unavailable("tools", &why))?;
+            Ok(Outfit { llm, tools })
+        })
+    }
+}
+
+fn unavailable(code: &str, why: &Unusable) -> Failure {
+    Failure::new(code, why.to_string())
+}

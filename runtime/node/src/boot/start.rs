@@ -1,0 +1,193 @@
+//! Start: from nothing to a node that takes work in. Read it as a list.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use greenroom_actors::{
+    agent,
+    caretaker::{Vitals, dead_letters, store_monitor},
+    orchestrator::Orchestrator,
+    ports::Ports,
+    relay::relay,
+    service::service,
+    supervisor::{ChildSpec, State as Children, Supervisor, SupervisorHandle},
+};
+use greenroom_bus::EmbeddedBus;
+use greenroom_config::{Environment, NodeConfig, watch::Watcher};
+use greenroom_contract::{
+    Clock,
+    clock::SystemClock,
+    execution::Failure,
+    port::{operator::Operator, state::State},
+    tree::Table,
+};
+use greenroom_gateway::{
+    Doors,
+    slack::{ReplyOptions, SlackDoor, SlackReplies},
+};
+use greenroom_sqlite::Database;
+use greenroom_state::SqliteState;
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, Notify, broadcast, mpsc},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{error::BootError, outfitter::Wardrobe, replies::WaysBack};
+
+/// How many ends of executions a slow waiter may lag behind before it has to ask the store.
+const ENDS_KEPT: usize = 1024;
+/// The roles of a node that runs everything and whose parts are built.
+const ROLES: [&str; 4] = ["orchestrator", "gateway", "autonomous", "continuous"];
+
+/// A node that is up.
+pub struct Node {
+    /// Where its HTTP door is.
+    pub addr: SocketAddr,
+    /// The machine.
+    pub orchestrator: Orchestrator,
+    pub(super) root: SupervisorHandle,
+    pub(super) agents: SupervisorHandle,
+    pub(super) closing: CancellationToken,
+    pub(super) config: NodeConfig,
+}
+
+/// Starts a node with everything in this process.
+pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootError> {
+    refuse_unbuilt(&config)?;
+    // The one TLS backend of the program; an error only says that it is already in place.
+    rustls::crypto::ring::default_provider().install_default().ok();
+
+    // What the folder says is read first: a mistake there should not leave half a node behind.
+    let loaded = greenroom_config::load(&config.config_dir)?;
+    let migrations = [greenroom_state::sqlite::MIGRATIONS, greenroom_bus::MIGRATIONS].concat();
+    let database = Database::open(&config.data_dir, &migrations)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let state: Arc<dyn State> = Arc::new(SqliteState::new(database.clone(), Arc::clone(&clock)));
+    let bus = EmbeddedBus::start(database, Arc::clone(&clock)).await?;
+    let listener = TcpListener::bind(config.http.addr)
+        .await
+        .map_err(|source| BootError::Listen { addr: config.http.addr, source })?;
+    let addr = listener.local_addr().map_err(|source| BootError::Listen { addr: config.http.addr, source })?;
+
+    let table = Table::new(&config.node);
+    let http = greenroom_providers::http_client().map_err(other)?;
+    let ports = Arc::new(Ports {
+        node: config.node.clone(),
+        state: Arc::clone(&state),
+        bus,
+        clock: Arc::clone(&clock),
+        outfitter: Arc::new(Wardrobe::new(env, http, clock)),
+        table: table.clone(),
+        outbox: Arc::new(Notify::new()),
+        ended: broadcast::channel(ENDS_KEPT).0,
+        given_back: Arc::default(),
+    });
+    let again = state.take_back(&config.node).await?;
+    if again > 0 {
+        tracing::info!(executions = again, "Executions that the last run of this node left unfinished are resumed.");
+    }
+
+    let (root, root_cell) = Supervisor::start(table.clone(), "", Children::default(), None).await.map_err(other)?;
+    let (agents, _) =
+        Supervisor::start(table, agent::BRANCH, Children::of_equals(), Some(root_cell)).await.map_err(other)?;
+    let vitals = Arc::new(Vitals::default());
+    let roles = ROLES.map(String::from).to_vec();
+    let orchestrator =
+        Orchestrator::new(Arc::clone(&ports), agents.clone(), Arc::clone(&vitals), roles, config.shutdown_grace);
+    let closing = CancellationToken::new();
+    let replies = Arc::new(WaysBack { slack: SlackReplies::new(reply_options(&config)).map_err(other)? });
+
+    root.add(store_monitor(Arc::clone(&ports), vitals));
+    root.add(dead_letters(Arc::clone(&ports)));
+    root.add(relay(Arc::clone(&ports), replies));
+    root.add(gateway(doors(&config, &ports, &orchestrator, &closing), listener));
+    orchestrator.apply(loaded);
+    root.add(config_watcher(&config, orchestrator.clone()));
+    orchestrator.set_ready(true);
+    write_address(&config, addr)?;
+    Ok(Node { addr, orchestrator, root, agents, closing, config })
+}
+
+fn refuse_unbuilt(config: &NodeConfig) -> Result<(), BootError> {
+    let cluster = &config.cluster;
+    for (url, what, variable) in [
+        (&cluster.amqp_url, "the RabbitMQ bus", "GREENROOM_AMQP_URL"),
+        (&cluster.database_url, "the PostgreSQL store", "GREENROOM_DATABASE_URL"),
+        (&cluster.redis_url, "the Redis tier", "GREENROOM_REDIS_URL"),
+    ] {
+        if url.is_some() {
+            return Err(BootError::NotBuilt { what, variable });
+        }
+    }
+    Ok(())
+}
+
+fn reply_options(config: &NodeConfig) -> ReplyOptions {
+    ReplyOptions {
+        bot_token: config.slack.bot_token.clone(),
+        api_url: config.slack.api_url.clone(),
+        response_hosts: config.slack.response_hosts.clone(),
+    }
+}
+
+fn doors(config: &NodeConfig, ports: &Ports, orchestrator: &Orchestrator, closing: &CancellationToken) -> Doors {
+    let operator: Arc<dyn Operator> = Arc::new(orchestrator.clone());
+    Doors {
+        operator,
+        state: Arc::clone(&ports.state),
+        bus: Arc::clone(&ports.bus),
+        clock: Arc::clone(&ports.clock),
+        slack: SlackDoor::new(config.slack.signing_secret.clone()),
+        token: config.http.token.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        closing: closing.clone(),
+    }
+}
+
+/// The HTTP door as a service. Its first start uses the listener that the boot has bound; a restart binds anew.
+fn gateway(doors: Doors, listener: TcpListener) -> ChildSpec {
+    let addr = listener.local_addr();
+    let first = Arc::new(Mutex::new(Some(listener)));
+    service("gateway", move |stop| {
+        let (doors, first, addr) = (doors.clone(), Arc::clone(&first), addr.as_ref().ok().copied());
+        async move {
+            let unbound = |error: &dyn std::fmt::Display| Failure::new("listen", error.to_string());
+            let listener = match (first.lock().await.take(), addr) {
+                (Some(listener), _) => listener,
+                (None, Some(addr)) => TcpListener::bind(addr).await.map_err(|error| unbound(&error))?,
+                (None, None) => return Err(unbound(&"the address is not known")),
+            };
+            greenroom_gateway::serve(listener, greenroom_gateway::router(doors), stop)
+                .await
+                .map_err(|error| unbound(&error))
+        }
+    })
+}
+
+/// The watcher of the configuration folder as a service.
+fn config_watcher(config: &NodeConfig, orchestrator: Orchestrator) -> ChildSpec {
+    let folder = config.config_dir.clone();
+    service("config-watcher", move |stop| {
+        let (watcher, orchestrator) = (Watcher::new(&folder), orchestrator.clone());
+        async move {
+            let (sender, mut changes) = mpsc::channel(1);
+            let apply = async {
+                while let Some(loaded) = changes.recv().await {
+                    orchestrator.apply(loaded);
+                }
+            };
+            futures::join!(watcher.run(sender, stop), apply);
+            Ok(())
+        }
+    })
+}
+
+/// Tells the command line on this machine where the node is.
+fn write_address(config: &NodeConfig, addr: SocketAddr) -> Result<(), BootError> {
+    let file = config.data_dir.join(crate::cli::ADDRESS_FILE);
+    std::fs::write(&file, addr.to_string()).map_err(|error| BootError::Other(format!("{}: {error}", file.display())))
+}
+
+fn other(error: impl std::fmt::Display) -> BootError {
+    BootError::Other(error.to_string())
+}

@@ -1,0 +1,54 @@
+//! Stop: in named phases, within the grace; what cannot finish is given back, not lost.
+
+use std::time::Duration;
+
+use super::{error::BootError, signals::Signals, start::Node};
+
+/// How long services get after the agents have stopped.
+const SERVICES: Duration = Duration::from_secs(8);
+/// What the agents' supervisor gets beyond the grace, to carry out the last kills.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// How a node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything finished.
+    Clean,
+    /// Something had to be aborted; it was given back.
+    Aborted,
+    /// A second signal ended the wait.
+    Interrupted,
+}
+
+/// Keeps a node up until a signal, then takes it down.
+pub async fn run_until_stopped(node: Node) -> Result<Outcome, BootError> {
+    let mut signals =
+        Signals::listen().map_err(|error| BootError::Other(format!("signals cannot be heard: {error}")))?;
+    let signal = signals.next().await;
+    let grace = node.config.shutdown_grace;
+    tracing::info!(
+        signal,
+        grace_ms = grace.as_millis() as u64,
+        "Stopping: nothing new is taken in, what is at work may finish."
+    );
+    tokio::select! {
+        outcome = take_down(node, grace) => Ok(outcome),
+        signal = signals.next() => {
+            tracing::warn!(signal, "A second signal: the node ends at once; what was at work is resumed at the next start.");
+            Ok(Outcome::Interrupted)
+        }
+    }
+}
+
+async fn take_down(node: Node, grace: Duration) -> Outcome {
+    node.orchestrator.set_ready(false);
+    node.closing.cancel();
+    let before = node.orchestrator.at_work();
+    let agents_down = node.agents.stop_all(grace + MARGIN).await;
+    tracing::info!(all = agents_down, executions = before, "Agents have stopped.");
+    let services_down = node.root.stop_all(SERVICES).await;
+    let unfinished = node.orchestrator.given_back();
+    tracing::info!(all = services_down, unfinished, "Services have stopped.");
+    std::fs::remove_file(node.config.data_dir.join(crate::cli::ADDRESS_FILE)).ok();
+    if agents_down && services_down && unfinished == 0 { Outcome::Clean } else { Outcome::Aborted }
+}

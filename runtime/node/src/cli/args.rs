@@ -1,0 +1,185 @@
+//! The verbs and their options.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// A runtime for LLM agents in which every agent is a supervised actor with its own mailbox.
+#[derive(Debug, Parser)]
+#[command(name = "greenroom", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+const EXAMPLES: &str = "Examples:
+  greenroom up                                       everything in one process
+  greenroom invoke customer-support \"what time is it?\"
+  greenroom tree                                     who is up, and why not
+  greenroom logs --trace 4bf92f3577b34da6a3ce929d0e0e4736
+
+Environment variables are listed by `greenroom doctor --variables`.";
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// Answer as JSON.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// The node to ask, for example http://127.0.0.1:8080; by default the one on this machine.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(super) server: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Start a node: everything in one process, no server needed.
+    Up,
+    /// Check the agents' files and the environment, without starting anything.
+    Check {
+        /// The configuration folder [default: GREENROOM_CONFIG_DIR or config].
+        folder: Option<PathBuf>,
+    },
+    /// Give an agent work and wait for its answer.
+    Invoke(Invoke),
+    /// The supervision tree.
+    Tree {
+        /// Refresh every second until interrupted.
+        #[arg(long, short)]
+        watch: bool,
+        /// Draw it as a Mermaid diagram.
+        #[arg(long)]
+        mermaid: bool,
+        /// Only these statuses, separated by commas.
+        #[arg(long)]
+        status: Option<String>,
+        /// Only places whose name contains this.
+        #[arg(short)]
+        q: Option<String>,
+    },
+    /// The agents in a table.
+    Ps {
+        /// Only agents in this status.
+        #[arg(long)]
+        status: Option<String>,
+    },
+    /// The log of one workflow, or the newest lines.
+    Logs {
+        /// The workflow's trace id, or its first digits.
+        #[arg(long)]
+        trace: Option<String>,
+        /// Only this agent's lines.
+        #[arg(long)]
+        agent: Option<String>,
+        /// At most so many lines, the newest.
+        #[arg(long, default_value_t = 200)]
+        tail: usize,
+    },
+    /// Executions, newest first, or one with its journal.
+    Executions {
+        /// One execution.
+        id: Option<String>,
+        /// Only of this agent.
+        #[arg(long)]
+        agent: Option<String>,
+        /// Only in this status.
+        #[arg(long)]
+        status: Option<String>,
+    },
+    /// What could not be done: list, show, replay, purge.
+    #[command(subcommand)]
+    Dlq(Dlq),
+    /// Start an agent afresh.
+    Restart {
+        /// The agent.
+        agent: String,
+    },
+    /// Hold an agent back; its messages wait.
+    Pause {
+        /// The agent.
+        agent: String,
+    },
+    /// Let a paused agent go on.
+    Resume {
+        /// The agent.
+        agent: String,
+    },
+    /// Write the sample agents, their schema and a .env.example into a folder.
+    Init {
+        /// The folder [default: the present one].
+        folder: Option<PathBuf>,
+    },
+    /// Look for what would keep a node from working, with the remedy for each.
+    Doctor {
+        /// List every environment variable instead.
+        #[arg(long)]
+        variables: bool,
+    },
+    /// Print the JSON Schema of agents' files.
+    Schema,
+    /// Succeed if the node is ready (for containers).
+    Healthcheck,
+    /// Print a completion script.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// `greenroom invoke`.
+#[derive(Debug, Args)]
+pub(super) struct Invoke {
+    /// The agent.
+    pub(super) agent: String,
+    /// What it is asked: a text, or a JSON object; `-` reads standard input.
+    pub(super) input: String,
+    /// How long to wait for the answer, for example 30s.
+    #[arg(long, default_value = "120s")]
+    pub(super) wait: String,
+    /// Do not wait: print the execution's id.
+    #[arg(long, short)]
+    pub(super) detach: bool,
+    /// low, normal, high or critical.
+    #[arg(long)]
+    pub(super) priority: Option<String>,
+    /// Which conversation of a continuous agent.
+    #[arg(long)]
+    pub(super) conversation: Option<String>,
+    /// The same key again returns the first answer.
+    #[arg(long)]
+    pub(super) idempotency_key: Option<String>,
+}
+
+/// `greenroom dlq`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Dlq {
+    /// Dead letters, newest first.
+    List {
+        /// Only of this agent.
+        #[arg(long)]
+        agent: Option<String>,
+        /// Also those that were sent again.
+        #[arg(long)]
+        replayed: bool,
+    },
+    /// One dead letter, whole.
+    Show {
+        /// Its number.
+        id: i64,
+    },
+    /// Send dead letters again, to where they came from.
+    Replay {
+        /// Their numbers.
+        #[arg(required = true)]
+        ids: Vec<i64>,
+    },
+    /// Delete dead letters.
+    Purge {
+        /// Their numbers.
+        #[arg(required = true)]
+        ids: Vec<i64>,
+    },
+}

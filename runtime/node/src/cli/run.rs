@@ -1,0 +1,63 @@
+//! From the command line to a verb, and from its end to an exit code.
+
+use std::{path::Path, process::ExitCode};
+
+use clap::{CommandFactory, Parser};
+use greenroom_config::{Environment, NodeConfig};
+
+use super::{
+    args::{Cli, Verb},
+    check,
+    client::Client,
+    dead_letters, doctor, executions,
+    exit::Exit,
+    init, invoke, logs, output, show, up,
+};
+
+/// Runs what the command line asks for.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(exit) => {
+            if !exit.message.is_empty() {
+                output::note(format_args!("error: {}", exit.message));
+            }
+            ExitCode::from(exit.code)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Exit> {
+    let env = || Environment::read(Path::new("."));
+    let json = cli.global.json;
+    let ask = || -> Result<Client, Exit> {
+        let env = env()?;
+        Client::new(cli.global.server.as_deref(), &NodeConfig::from_env(&env)?)
+    };
+    match cli.verb {
+        Verb::Up => return up::up(env()?),
+        Verb::Check { folder } => check::check(&env()?, folder, json)?,
+        Verb::Invoke(invoke) => invoke::invoke(&ask()?, invoke, json)?,
+        Verb::Tree { watch, mermaid, status, q } => {
+            show::tree(&ask()?, &show::TreeView { watch, mermaid, status, q, json })?
+        }
+        Verb::Ps { status } => show::ps(&ask()?, status.as_deref(), json)?,
+        Verb::Logs { trace, agent, tail } => logs::logs(&NodeConfig::from_env(&env()?)?, trace, agent, tail, json)?,
+        Verb::Executions { id: Some(id), .. } => executions::one(&ask()?, &id, json)?,
+        Verb::Executions { id: None, agent, status } => executions::list(&ask()?, agent, status, json)?,
+        Verb::Dlq(verb) => dead_letters::run(&ask()?, verb, json)?,
+        Verb::Restart { agent } => show::tell(&ask()?, &agent, "restart", "is started afresh")?,
+        Verb::Pause { agent } => show::tell(&ask()?, &agent, "pause", "is paused; its messages wait")?,
+        Verb::Resume { agent } => show::tell(&ask()?, &agent, "resume", "goes on")?,
+        Verb::Init { folder } => init::init(folder.as_deref().unwrap_or(Path::new(".")))?,
+        Verb::Doctor { variables: true } => doctor::variables(json),
+        Verb::Doctor { variables: false } => doctor::doctor(env())?,
+        Verb::Schema => output::json(&greenroom_config::agent_schema()),
+        Verb::Healthcheck => show::healthcheck(&ask()?)?,
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "greenroom", &mut anstream::stdout());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,85 @@
+//! `greenroom tree`, `ps`, `healthcheck`, and the verbs on one agent.
+
+use serde_json::Value;
+
+use super::{
+    client::{Client, encoded},
+    exit::Exit,
+    output,
+};
+
+/// Options of `tree`.
+pub(super) struct TreeView {
+    pub(super) watch: bool,
+    pub(super) mermaid: bool,
+    pub(super) status: Option<String>,
+    pub(super) q: Option<String>,
+    pub(super) json: bool,
+}
+
+pub(super) fn tree(client: &Client, view: &TreeView) -> Result<(), Exit> {
+    let format = match (view.json, view.mermaid) {
+        (true, _) => "json",
+        (false, true) => "mermaid",
+        (false, false) => "text",
+    };
+    let mut path = format!("/v1/tree?format={format}");
+    for (key, value) in [("status", &view.status), ("q", &view.q)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{key}={}", encoded(value)));
+        }
+    }
+    loop {
+        let text = client.get_text(&path)?;
+        if view.watch {
+            // Clears the screen and goes home.
+            output::answer(format_args!("\x1b[2J\x1b[H{}", text.trim_end()));
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        } else {
+            output::answer(text.trim_end());
+            return Ok(());
+        }
+    }
+}
+
+pub(super) fn ps(client: &Client, status: Option<&str>, as_json: bool) -> Result<(), Exit> {
+    let query = status.map(|status| format!("?status={}", encoded(status))).unwrap_or_default();
+    let list = client.get(&format!("/v1/agents{query}"))?;
+    if as_json {
+        output::json(&list);
+        return Ok(());
+    }
+    let word = |agent: &Value, key: &str| agent[key].as_str().unwrap_or_default().to_owned();
+    let number = |agent: &Value, key: &str| agent[key].as_u64().unwrap_or_default().to_string();
+    let rows: Vec<Vec<String>> = list["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|agent| {
+            let why = agent["reason"]["message"].as_str().unwrap_or_default();
+            vec![
+                word(agent, "name"),
+                word(agent, "execution_mode"),
+                word(agent, "status"),
+                number(agent, "running"),
+                number(agent, "restarts"),
+                word(agent, "model"),
+                word(agent, "node"),
+                output::one_line(why, 60),
+            ]
+        })
+        .collect();
+    output::answer(output::table(&["AGENT", "MODE", "STATUS", "RUNNING", "RESTARTS", "MODEL", "NODE", "WHY"], &rows));
+    Ok(())
+}
+
+pub(super) fn tell(client: &Client, agent: &str, verb: &str, done: &str) -> Result<(), Exit> {
+    client.post(&format!("/v1/agents/{}/{verb}", encoded(agent)))?;
+    output::note(format_args!("✓ {agent} {done}.  Next: greenroom ps"));
+    Ok(())
+}
+
+pub(super) fn healthcheck(client: &Client) -> Result<(), Exit> {
+    let (status, text) = client.probe("/health/ready")?;
+    if status.is_success() { Ok(()) } else { Err(Exit::failed(format!("not ready: {}", text.trim()))) }
+}

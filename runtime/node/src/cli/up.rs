@@ -1,0 +1,66 @@
+//! `greenroom up`.
+
+use std::process::ExitCode;
+
+use greenroom_config::{Environment, NodeConfig};
+use greenroom_contract::port::operator::Operator;
+
+use super::{exit::Exit, output};
+use crate::{
+    boot::{self, BootError, Node, Outcome},
+    telemetry,
+};
+
+/// Starts a node and keeps it up until a signal. Exit codes: 0 clean, 1 something was aborted, 130 a second signal.
+pub(super) fn up(env: Environment) -> Result<ExitCode, Exit> {
+    let config = NodeConfig::from_env(&env)?;
+    let began = std::time::Instant::now();
+    // Kept until the very end: it flushes the log.
+    let _log = telemetry::start(&config.log, &config.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("greenroom").build()?;
+    let outcome = runtime.block_on(async {
+        let node = boot::start(config, env).await?;
+        tracing::info!(http.addr = %node.addr, start_ms = began.elapsed().as_millis() as u64, "Node is up.");
+        greet(&node, began.elapsed().as_millis());
+        boot::run_until_stopped(node).await
+    });
+    match outcome {
+        Ok(Outcome::Clean) => Ok(ExitCode::SUCCESS),
+        Ok(Outcome::Aborted) => Ok(ExitCode::FAILURE),
+        Ok(Outcome::Interrupted) => {
+            // Tasks that do not end are left behind; what they held is resumed at the next start.
+            runtime.shutdown_background();
+            Ok(ExitCode::from(130))
+        }
+        Err(error) => {
+            tracing::error!(%error, "The node did not start.");
+            match error {
+                BootError::Environment(_) | BootError::Config(_) | BootError::NotBuilt { .. } => {
+                    Err(Exit::config(error))
+                }
+                _ => Err(Exit::failed(error)),
+            }
+        }
+    }
+}
+
+/// What a newcomer needs to know next; on standard error, so that standard output stays the log.
+fn greet(node: &Node, millis: u128) {
+    let agents = node.orchestrator.agents();
+    let names: Vec<&str> = agents.iter().map(|agent| agent.name.as_str()).collect();
+    let example = names.iter().find(|name| **name == "customer-support").or(names.first());
+    output::note(format_args!(
+        "\n  greenroom {}   {} agents in {millis} ms   http://{}",
+        env!("CARGO_PKG_VERSION"),
+        names.len(),
+        node.addr
+    ));
+    output::note(format_args!("  agents     {}", names.join(", ")));
+    output::note("\n  Next, in a second terminal (here `cargo greenroom` is the binary):");
+    if let Some(agent) = example {
+        output::note(format_args!("    cargo greenroom invoke {agent} \"what time is it?\""));
+    }
+    output::note("    cargo greenroom tree");
+    output::note("    cargo greenroom ps");
+    output::note("  Press Ctrl-C to stop.\n");
+}
