@@ -7,4 +7,4 @@ mod dead_letters;
 mod monitor;
 
 pub use dead_letters::dead_letters;
-pub use monitor::{Vitals, store_monitor};
+pub use monitor::{LEASE, Vitals, store_monitor};

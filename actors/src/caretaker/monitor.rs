@@ -10,9 +10,10 @@ use tokio::time::MissedTickBehavior;
 
 use crate::{ports::Ports, service::service, supervisor::ChildSpec};
 
-/// How often the lease is renewed, and how long it holds without (DESIGN 6).
+/// How often the lease is renewed.
 const EVERY: Duration = Duration::from_secs(1);
-const LEASE: Duration = Duration::from_secs(4);
+/// How long a node's lease holds without being renewed; then others take up its executions.
+pub const LEASE: Duration = Duration::from_secs(4);
 /// How long a probe may take before the component counts as down.
 const PROBE: Duration = Duration::from_secs(3);
 

@@ -126,6 +126,7 @@ impl Journal {
             }
         }
         let key = format!("{}/{}/{seq}", self.fence.execution, self.attempt);
+        let (kind, name) = (ask.kind.as_str(), ask.name.clone());
         let intended = Intended {
             attempt: self.attempt,
             seq,
@@ -152,6 +153,16 @@ impl Journal {
             write.await?;
             call(key).await
         };
+        let duration_ms = started.elapsed().as_millis() as u64;
+        let status = outcome.status.as_str();
+        tracing::info!(
+            step.seq = seq,
+            step.kind = kind,
+            step.name = name,
+            step.status = status,
+            step.duration_ms = duration_ms,
+            "Step finished."
+        );
         self.unsettled = Some(Settled {
             attempt: self.attempt,
             seq,
@@ -159,7 +170,7 @@ impl Journal {
             result: outcome.result.clone(),
             usage: outcome.usage,
             cost: outcome.cost,
-            duration_ms: started.elapsed().as_millis() as u64,
+            duration_ms,
         });
         Ok(outcome)
     }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use greenroom_actors::{
     agent,
-    caretaker::{Vitals, dead_letters, store_monitor},
+    caretaker::{LEASE, Vitals, dead_letters, store_monitor},
     orchestrator::Orchestrator,
     ports::Ports,
     relay::relay,
@@ -82,6 +82,8 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         ended: broadcast::channel(ENDS_KEPT).0,
         given_back: Arc::default(),
     });
+    // The lease comes first: what a node without one holds counts as a dead node's.
+    state.heartbeat(&config.node, LEASE).await?;
     let again = state.take_back(&config.node).await?;
     if again > 0 {
         tracing::info!(executions = again, "Executions that the last run of this node left unfinished are resumed.");

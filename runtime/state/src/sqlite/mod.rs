@@ -1,0 +1,30 @@
+//! The store on SQLite, for embedded nodes.
+//!
+//! One file for each station of an event: `submit` (the door), `relay` (outbox to bus), `inbox`, `claim`, `journal`,
+//! `finish`; beside them the agents' own (`checkpoint`, `usage`), the questions (`queries`, `page`) and `dead` letters.
+//! `row` is how an outbox row is made, `job` and `columns` are how a statement meets SQLite.
+
+mod checkpoint;
+mod claim;
+mod columns;
+mod dead;
+mod finish;
+mod inbox;
+mod job;
+mod journal;
+mod page;
+mod queries;
+mod relay;
+mod row;
+mod schema;
+mod steps;
+mod store;
+mod submit;
+mod undelivered;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
+pub use schema::MIGRATIONS;
+pub use store::SqliteState;

@@ -1,0 +1,94 @@
+//! Executions that a door promised and that have not reached the inbox: they exist as an outbox row only.
+
+use greenroom_contract::{
+    AgentId, Event, ExecutionId, clock::from_millis, execution::Execution, execution::Failure, status::ExecutionStatus,
+};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{
+    columns::Word,
+    inbox::NewExecution,
+    job::{Job, run},
+};
+use crate::codec::{self, Damaged, Stored};
+
+/// Such a row.
+pub(super) struct Undelivered {
+    agent: AgentId,
+    created_at: i64,
+    available_at: i64,
+    body: Stored,
+}
+
+/// Looks for the outbox row of an execution.
+pub(super) fn find(conn: &Connection, execution: ExecutionId) -> rusqlite::Result<Option<Undelivered>> {
+    const SQL: &str = "SELECT agent, created_at, available_at, body FROM outbox WHERE execution_id = ?1";
+    conn.prepare_cached(SQL)?
+        .query_row([execution.as_bytes()], |row| {
+            Ok(Undelivered {
+                agent: row.get::<_, Word<_>>(0)?.0,
+                created_at: row.get(1)?,
+                available_at: row.get(2)?,
+                body: row.get(3)?,
+            })
+        })
+        .optional()
+}
+
+/// Ends an execution that has not reached the inbox: it gets its row there, ended, so that a delivery that still comes
+/// is a duplicate. Returns whether there was one.
+pub(super) fn close(
+    conn: &Connection,
+    execution: ExecutionId,
+    status: ExecutionStatus,
+    failure: &Failure,
+    now: i64,
+) -> Job<bool> {
+    const GONE: &str = "DELETE FROM outbox WHERE execution_id = ?1";
+    let Some(found) = find(conn, execution)? else { return Ok(false) };
+    run(conn, GONE, [execution.as_bytes()])?;
+    // An event that cannot be read has no place among the executions; the dead letters keep its bytes.
+    let Ok(event) = codec::decode_json::<Event>(found.body.clone()) else { return Ok(true) };
+    let closed = NewExecution {
+        agent: &found.agent,
+        version: "",
+        event: &event,
+        stored: &found.body,
+        status,
+        node: None,
+        created_at: found.created_at,
+        ended: Some((now, failure)),
+    };
+    Ok(closed.insert(conn)?)
+}
+
+impl Undelivered {
+    /// The execution as the API shows it.
+    pub(super) fn show(self, id: ExecutionId) -> Result<Execution, Damaged> {
+        let event: Event = codec::decode_json(self.body)?;
+        Ok(Execution {
+            id,
+            agent: self.agent,
+            event_id: event.event_id,
+            event_type: event.event_type,
+            trace_id: event.trace_id,
+            status: ExecutionStatus::Queued,
+            attempt: 0,
+            epoch: 0,
+            crashes: 0,
+            node: None,
+            priority: event.priority,
+            source: event.source,
+            input: event.payload,
+            output: None,
+            error: None,
+            cost: None,
+            saved: None,
+            created_at: from_millis(self.created_at),
+            started_at: None,
+            finished_at: None,
+            available_at: Some(from_millis(self.available_at)),
+            steps: Some(Vec::new()),
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! What agents spend, counted when a step is settled.
+
+use greenroom_contract::{
+    AgentId, MicroUsd,
+    clock::to_millis,
+    execution::Settled,
+    port::{
+        llm::Usage,
+        state::{Result, Spent},
+    },
+};
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::{
+    columns::{self, int},
+    job::run,
+    store::SqliteState,
+};
+
+/// A quarter of an hour: the midnight of every time zone begins one.
+const BUCKET_MS: i64 = 15 * 60 * 1000;
+
+/// Adds a settled step to its agent's account. `called` says whether it was a model call that came to its end.
+pub(super) fn count(conn: &Connection, agent: &str, now: i64, called: bool, step: &Settled) -> rusqlite::Result<()> {
+    const SQL: &str = "INSERT INTO usage (agent, bucket, calls, input, output, cache_read, cache_write, reasoning, \
+             estimated, cost) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+         ON CONFLICT (agent, bucket) DO UPDATE SET calls = calls + excluded.calls, input = input + excluded.input, \
+             output = output + excluded.output, cache_read = cache_read + excluded.cache_read, \
+             cache_write = cache_write + excluded.cache_write, reasoning = reasoning + excluded.reasoning, \
+             estimated = max(estimated, excluded.estimated), cost = cost + excluded.cost";
+    if !called && step.usage.is_none() && step.cost.is_none() {
+        return Ok(());
+    }
+    let usage = step.usage.unwrap_or_default();
+    run(
+        conn,
+        SQL,
+        params![
+            agent,
+            now.div_euclid(BUCKET_MS),
+            called,
+            int(usage.input),
+            int(usage.output),
+            int(usage.cache_read),
+            int(usage.cache_write),
+            int(usage.reasoning),
+            usage.estimated,
+            step.cost.unwrap_or_default().0,
+        ],
+    )
+    .map(drop)
+}
+
+/// The sum since the beginning of the quarter of an hour in which `since` lies.
+pub(super) async fn spent(store: &SqliteState, agent: AgentId, since: Timestamp) -> Result<Spent> {
+    const SQL: &str = "SELECT coalesce(sum(calls), 0), coalesce(sum(input), 0), coalesce(sum(output), 0), \
+             coalesce(sum(cache_read), 0), coalesce(sum(cache_write), 0), coalesce(sum(reasoning), 0), \
+             coalesce(max(estimated), 0), coalesce(sum(cost), 0) \
+         FROM usage WHERE agent = ?1 AND bucket >= ?2";
+    let first = to_millis(since).div_euclid(BUCKET_MS);
+    store
+        .read(move |conn| {
+            Ok(conn.prepare_cached(SQL)?.query_row(params![agent.as_str(), first], |row| {
+                Ok(Spent {
+                    calls: columns::count(row, 0)?,
+                    usage: Usage {
+                        input: columns::count(row, 1)?,
+                        output: columns::count(row, 2)?,
+                        cache_read: columns::count(row, 3)?,
+                        cache_write: columns::count(row, 4)?,
+                        reasoning: columns::count(row, 5)?,
+                        estimated: row.get(6)?,
+                    },
+                    cost: MicroUsd(row.get(7)?),
+                })
+            })?)
+        })
+        .await
+}

@@ -1,0 +1,94 @@
+//! The list of behaviours, in the order of the port.
+
+use std::future::Future;
+
+use super::Stage;
+
+/// Runs every behaviour on a store of its own, one after the other.
+pub async fn run_all<F, Fut>(make: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Stage>,
+{
+    crate::state_suite! { @list all make }
+}
+
+/// Makes a `#[tokio::test]` of each behaviour. Give it the path of an `async fn() -> Stage` that makes a fresh store.
+#[macro_export]
+macro_rules! state_suite {
+    ($make:path) => {
+        $crate::state_suite! { @list tests $make }
+    };
+    (@tests $make:path; $($behaviour:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $behaviour() {
+                $crate::suite::$behaviour($make().await).await;
+            }
+        )*
+    };
+    (@all $make:path; $($behaviour:ident)*) => {
+        $( $crate::suite::$behaviour($make().await).await; )*
+    };
+    (@list $what:ident $make:path) => {
+        $crate::state_suite! { @$what $make;
+            a_submission_is_in_the_outbox_and_shown_as_queued
+            a_repeated_submission_returns_the_first_at_every_station
+            a_key_that_was_used_for_another_request_is_refused
+            one_event_under_two_topics_goes_out_under_both
+            a_repeated_fact_is_recognised_in_the_inbox
+            rows_come_oldest_first_and_to_one_relay
+            a_dead_relays_rows_come_free
+            a_row_that_failed_is_due_again_after_its_wait
+            replies_to_one_address_keep_their_order
+            pending_rows_of_a_workflow_are_shown
+            a_published_command_stays_until_its_agent_has_it
+            a_published_fact_goes
+            a_command_that_can_never_go_ends_as_dead
+            a_reply_that_can_never_go_becomes_a_letter_without_its_address
+            an_outcome_of_a_row_that_is_gone_changes_nothing
+            an_event_reaches_each_agents_inbox_once
+            an_arrival_can_be_claimed_at_once
+            the_backlog_counts_what_waits_and_says_when
+            higher_priority_comes_first_then_older
+            a_claim_takes_no_more_than_its_limit_and_no_other_agents
+            ordered_claims_wait_for_the_earlier_one
+            an_ordered_claim_takes_over_a_dead_nodes_execution_first
+            two_nodes_never_claim_the_same_execution
+            a_dead_nodes_executions_are_claimed_as_crashed
+            a_restarted_node_takes_its_own_back_at_once
+            a_released_execution_goes_on_in_the_same_attempt
+            a_lost_claim_is_fenced_in_every_write
+            a_finished_execution_is_fenced
+            a_cancelled_execution_is_fenced_and_shown
+            a_cancelled_submission_never_runs
+            a_resume_finds_its_journal_and_counts_what_it_saves
+            settle_and_intend_are_one_commit
+            an_intention_is_repeated_but_never_changed
+            a_step_is_settled_once
+            a_step_of_another_attempt_is_refused
+            writes_take_effect_in_the_order_of_their_first_poll
+            an_unknown_outcome_is_kept_and_not_replayed
+            spending_is_counted_as_it_happens
+            a_success_shows_its_answer_and_its_price
+            a_retry_waits_and_begins_afresh
+            an_end_without_success_becomes_a_dead_letter_and_is_told_of
+            a_finish_is_all_or_nothing
+            a_finish_sends_what_it_leaves_behind
+            checkpoints_follow_each_other
+            a_checkpoint_replaces_only_the_version_that_it_knows
+            no_agent_reaches_anothers_state
+            versions_of_a_definition_are_kept
+            executions_are_listed_newest_first_in_pages
+            executions_are_found_by_agent_status_and_trace
+            payloads_over_a_megabyte_come_back_as_they_were
+            what_does_not_exist_is_not_found
+            a_letter_from_the_bus_is_written_once
+            a_command_that_died_on_the_bus_ends_as_dead
+            a_replayed_letter_is_a_new_event_to_its_agent
+            a_letter_is_replayed_once_and_only_if_it_is_an_event
+            letters_are_listed_and_purged
+            the_store_says_that_it_can_write
+        }
+    };
+}

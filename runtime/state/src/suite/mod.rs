@@ -1,0 +1,36 @@
+//! The behaviour suite: what [`State`](greenroom_contract::port::state::State) promises, as tests that every
+//! implementation passes unchanged.
+//!
+//! Each behaviour is a function that takes a fresh, empty store on a [`Stage`] and panics where the promise is broken.
+//! [`state_suite!`](crate::state_suite) makes a `#[tokio::test]` of each; [`run_all`] runs them one after the other.
+//! Its files follow the port's sections.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a behaviour is a test: it panics where the promise is broken")]
+
+mod checkpoint;
+mod claim;
+mod dead;
+mod fence;
+mod finish;
+mod inbox;
+mod journal;
+mod list;
+mod outbox;
+mod queries;
+mod relay;
+mod stage;
+mod submit;
+
+pub use checkpoint::*;
+pub use claim::*;
+pub use dead::*;
+pub use fence::*;
+pub use finish::*;
+pub use inbox::*;
+pub use journal::*;
+pub use list::run_all;
+pub use outbox::*;
+pub use queries::*;
+pub use relay::*;
+pub use stage::{ManualClock, Stage};
+pub use submit::*;

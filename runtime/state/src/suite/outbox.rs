@@ -1,0 +1,113 @@
+//! The outbox: which rows a relay gets, and when.
+
+use greenroom_contract::{
+    ReplyTo, TraceId,
+    event::SlackReply,
+    port::state::{Finish, OutboxOutcome, OutboxRow, Outgoing},
+};
+use serde_json::json;
+
+use super::{
+    Stage,
+    stage::{agent, end, event_of, node, secs, succeeded},
+};
+
+/// In order of their writing, and while one relay has a row no other gets it.
+pub async fn rows_come_oldest_first_and_to_one_relay(stage: Stage) {
+    let support = agent("support");
+    let mut submitted = Vec::new();
+    for n in 0..5 {
+        submitted.push(stage.submit(&support, json!(n)).await.event.event_id);
+    }
+    let (one, two) = tokio::join!(stage.state.claim_outbox(&node("a"), 2), stage.state.claim_outbox(&node("b"), 10));
+    let ids = |rows: &[OutboxRow]| rows.iter().map(|row| event_of(row).event_id).collect::<Vec<_>>();
+    let (one, two) = (ids(&one.unwrap()), ids(&two.unwrap()));
+    assert_eq!((&one[..], &two[..]), (&submitted[..2], &submitted[2..]));
+    assert!(stage.due().await.is_empty());
+}
+
+/// When the lease runs out, when its node's lease has run out, and at once when its node starts again.
+pub async fn a_dead_relays_rows_come_free(stage: Stage) {
+    let (support, a, b) = (agent("support"), node("a"), node("b"));
+    stage.submit(&support, json!(1)).await;
+    let claims = async |node| stage.state.claim_outbox(node, 10).await.unwrap().len();
+
+    stage.state.heartbeat(&a, secs(4)).await.unwrap();
+    assert_eq!(claims(&a).await, 1);
+    stage.clock.advance(secs(3));
+    assert_eq!(claims(&b).await, 0, "taken from a node that lives");
+    stage.clock.advance(secs(2));
+    assert_eq!(claims(&b).await, 1, "its node is dead");
+
+    stage.state.take_back(&b).await.unwrap();
+    assert_eq!(claims(&b).await, 1, "its node has started again");
+    stage.clock.advance(secs(60));
+    assert_eq!(claims(&b).await, 1, "its lease has run out");
+}
+
+/// Not before; with its attempts counted.
+pub async fn a_row_that_failed_is_due_again_after_its_wait(stage: Stage) {
+    let event = stage.submit(&agent("support"), json!(1)).await.event;
+    let reason = "no queue is bound".to_owned();
+    stage.settle(&stage.due().await, OutboxOutcome::Retry { after: secs(10), reason }).await;
+    assert_eq!(stage.state.pending(event.trace_id).await.unwrap()[0].last_error.as_deref(), Some("no queue is bound"));
+    stage.clock.advance(secs(9));
+    assert!(stage.due().await.is_empty());
+    stage.clock.advance(secs(1));
+    assert_eq!(stage.due().await[0].attempts, 1);
+}
+
+/// A later reply waits for the earlier one, also through its retries; other addresses do not wait.
+pub async fn replies_to_one_address_keep_their_order(stage: Stage) {
+    let claimed = stage.running(&agent("support"), &node("a")).await;
+    let to = |channel: &str| {
+        let channel_id = Some(channel.to_owned());
+        ReplyTo::Slack(SlackReply { channel_id, ..SlackReply::default() })
+    };
+    let reply = |channel, text: &str| Outgoing::Reply {
+        to: to(channel),
+        text: text.to_owned(),
+        is_error: false,
+        trace_id: TraceId::new(),
+    };
+    let outbox = vec![reply("C1", "first"), reply("C1", "second"), reply("C2", "elsewhere")];
+    stage.state.finish(claimed.fence, Finish { outbox, ..end(succeeded()) }).await.unwrap();
+
+    let rows = stage.due().await;
+    assert_eq!(texts(&rows), ["first", "elsewhere"]);
+    assert!(matches!(&rows[0].outgoing, Outgoing::Reply { to: address, .. } if *address == to("C1")));
+    stage.settle(&rows[1..], OutboxOutcome::Delivered).await;
+    let reason = "rate limited".to_owned();
+    stage.settle(&rows[..1], OutboxOutcome::Retry { after: secs(5), reason }).await;
+    assert!(stage.due().await.is_empty(), "the second reply overtook the first");
+    stage.clock.advance(secs(5));
+    let rows = stage.due().await;
+    assert_eq!(texts(&rows), ["first"]);
+    stage.settle(&rows, OutboxOutcome::Delivered).await;
+    assert_eq!(texts(&stage.due().await), ["second"]);
+}
+
+fn texts(rows: &[OutboxRow]) -> Vec<&str> {
+    rows.iter()
+        .filter_map(|row| match &row.outgoing {
+            Outgoing::Reply { text, .. } => Some(text.as_str()),
+            Outgoing::Event { .. } => None,
+        })
+        .collect()
+}
+
+/// What of a workflow has not gone yet, and nothing of others'.
+pub async fn pending_rows_of_a_workflow_are_shown(stage: Stage) {
+    let support = agent("support");
+    let event = stage.submit(&support, json!(1)).await.event;
+    let other = stage.submit(&support, json!(2)).await.event;
+    let rows = stage.state.pending(event.trace_id).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    let row = &rows[0];
+    assert_eq!((row.kind.as_str(), row.to.as_str()), ("event", "agent.input.support"));
+    assert_eq!((row.published, row.attempts, &row.last_error), (false, 0, &None));
+    stage.settle(&stage.due().await, OutboxOutcome::Published).await;
+    assert!(stage.state.pending(event.trace_id).await.unwrap()[0].published);
+    stage.arrive(&support, event.clone()).await;
+    assert!(!stage.has_pending(event.trace_id).await && stage.has_pending(other.trace_id).await);
+}
