@@ -1,1 +1,8 @@
 #![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod embedded;
+#[cfg(test)]
+mod suite;
+
+pub use embedded::{DELIVERY_LIMIT, EmbeddedBus, MIGRATIONS, Options};
