@@ -78,7 +78,7 @@ impl Actor for Agent {
         match message {
             Message::Fitted { fitting, definition, result } => shell.fitted(&myself, fitting, definition, result).await,
             Message::Claimed(claimed, credit) => shell.claimed(*claimed, credit),
-            Message::Ended { execution, ending } => shell.ended(execution, &ending),
+            Message::Ended { execution, trace_id, ending } => shell.ended(execution, trace_id, &ending),
             Message::Due { child, generation } => shell.decide(&myself, Event::Due { child, generation }).await,
             Message::Overdue { child, generation } => shell.kill(&child, generation),
             Message::Reload(definition) => shell.reload(&myself, definition),
@@ -90,7 +90,7 @@ impl Actor for Agent {
             Message::Stop(within) => shell.stop(&myself, within),
             Message::GiveUp => shell.give_up(&myself),
         }
-        shell.settle(&myself);
+        shell.settle();
         Ok(())
     }
 
@@ -102,7 +102,7 @@ impl Actor for Agent {
     ) -> Result<(), ActorProcessingErr> {
         if let Some((id, exit)) = exit_of(&event) {
             shell.instance_ended(&myself, id, exit).await;
-            shell.settle(&myself);
+            shell.settle();
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use greenroom_contract::{
-    ExecutionId,
+    ExecutionId, TraceId,
     execution::{Claimed, Failure},
     port::state::Release,
     task,
@@ -26,7 +26,7 @@ pub(super) enum Message {
     /// From its agent: run this.
     Work(Box<Claimed>, Arc<Kit>),
     /// From a watcher: an execution's task has ended.
-    Ended(ExecutionId, Ending),
+    Ended(ExecutionId, TraceId, Ending),
     /// From its agent: abort this one.
     Cancel(ExecutionId),
     /// From its agent: end when nothing is at work any more.
@@ -79,7 +79,7 @@ impl Actor for Instance {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Work(claimed, kit) => state.run(&myself, *claimed, kit),
-            Message::Ended(execution, ending) => state.ended(execution, ending)?,
+            Message::Ended(execution, trace_id, ending) => state.ended(execution, trace_id, ending)?,
             Message::Cancel(execution) => {
                 if let Some(task) = state.tasks.get(&execution) {
                     task.abort();
@@ -98,6 +98,7 @@ impl State {
     fn run(&mut self, myself: &ActorRef<Message>, claimed: Claimed, kit: Arc<Kit>) {
         let fence = claimed.fence;
         let execution = fence.execution;
+        let trace_id = claimed.event.trace_id;
         let span = tracing::info_span!(
             "execution", trace_id = %claimed.event.trace_id, agent = %claimed.agent, execution_id = %execution
         );
@@ -122,15 +123,15 @@ impl State {
                 give_back(ports, fence, Release::Crashed).await;
             }
             // An instance that has ended left the execution to its agent.
-            drop(instance.send_message(Message::Ended(execution, ending)));
+            drop(instance.send_message(Message::Ended(execution, trace_id, ending)));
         };
         task::spawn("execution-watcher", watch.instrument(span));
     }
 
-    fn ended(&mut self, execution: ExecutionId, ending: Ending) -> Result<(), ActorProcessingErr> {
+    fn ended(&mut self, execution: ExecutionId, trace_id: TraceId, ending: Ending) -> Result<(), ActorProcessingErr> {
         self.tasks.remove(&execution);
         let verdict = verdict(&mut self.failures_in_a_row, self.args.failures_before_restart, &ending);
-        drop(self.args.agent.send_message(AgentMessage::Ended { execution, ending }));
+        drop(self.args.agent.send_message(AgentMessage::Ended { execution, trace_id, ending }));
         match verdict {
             Some(failure) => Err(Fault::boxed(failure)),
             None => Ok(()),

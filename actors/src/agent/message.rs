@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use greenroom_config::load::Definition;
 use greenroom_contract::{
-    ExecutionId,
+    ExecutionId, TraceId,
     execution::{Claimed, Failure},
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -28,6 +28,8 @@ pub enum Message {
     Ended {
         /// Which.
         execution: ExecutionId,
+        /// In which workflow.
+        trace_id: TraceId,
         /// How.
         ending: Ending,
     },

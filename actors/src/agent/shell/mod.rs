@@ -1,0 +1,10 @@
+//! The shell: everything an agent does when it hears something. It never waits for the outside world.
+
+mod end;
+mod instances;
+mod state;
+mod verbs;
+mod versions;
+mod work;
+
+pub(super) use state::Shell;

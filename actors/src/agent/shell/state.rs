@@ -1,0 +1,126 @@
+//! What a shell remembers, and what it shows after each message.
+
+use std::sync::Arc;
+
+use greenroom_config::load::Definition;
+use greenroom_contract::{execution::Failure, status::AgentStatus, tree::Budget};
+use tokio::{
+    sync::{Notify, Semaphore, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::DropGuard;
+
+use crate::{
+    agent::{Facts, staff::Staff},
+    execution::Kit,
+    ports::Ports,
+    supervisor::State as Core,
+};
+
+pub(in crate::agent) struct Shell {
+    pub(super) ports: Arc<Ports>,
+    pub(super) facts: Arc<Facts>,
+    pub(super) path: String,
+    /// The definition that is wanted; the kit's may be an older one while the new one is fitted out.
+    pub(super) definition: Arc<Definition>,
+    pub(super) fitting: u32,
+    pub(super) kit: Option<Arc<Kit>>,
+    pub(super) feeder: Option<DropGuard>,
+    pub(super) credits: Arc<Semaphore>,
+    pub(super) poke: Arc<Notify>,
+    pub(super) core: Core,
+    pub(super) born: Instant,
+    pub(super) staff: Staff,
+    pub(super) restarts: u32,
+    pub(super) paused: bool,
+    pub(super) stopping: bool,
+    pub(super) unavailable: Option<Failure>,
+    pub(super) parked: Option<Failure>,
+    pub(super) drains: Vec<oneshot::Sender<()>>,
+}
+
+impl Shell {
+    pub(in crate::agent) fn new(
+        ports: Arc<Ports>,
+        definition: Arc<Definition>,
+        facts: Arc<Facts>,
+        path: String,
+    ) -> Self {
+        let credits = Arc::new(Semaphore::new(definition.spec.capacity() as usize));
+        Self {
+            ports,
+            facts,
+            path,
+            definition,
+            fitting: 0,
+            kit: None,
+            feeder: None,
+            credits,
+            poke: Arc::default(),
+            core: Core::with_shared_budget(),
+            born: Instant::now(),
+            staff: Staff::default(),
+            restarts: 0,
+            paused: false,
+            stopping: false,
+            unavailable: None,
+            parked: None,
+            drains: Vec::new(),
+        }
+    }
+
+    /// Hands out what waits, answers who waits for the drain, and shows how things are.
+    pub(in crate::agent) fn settle(&mut self) {
+        self.hand_out();
+        if self.staff.is_idle() {
+            for done in self.drains.drain(..) {
+                // Whoever asked may have given up.
+                done.send(()).ok();
+            }
+        }
+        let (status, reason) = self.status();
+        let running = self.staff.running() as u32;
+        let restarts = self.restarts;
+        self.facts.change(|view| {
+            view.status = status;
+            view.reason.clone_from(&reason);
+            view.running = running;
+            view.restarts = restarts;
+        });
+        let waiting = self.staff.waiting() as u64;
+        let supervision = &self.definition.spec.supervision;
+        let budget = Budget {
+            in_window: self.core.restarts_in_window("0", self.born.elapsed()),
+            max_restarts: supervision.max_restarts,
+            window_ms: supervision.window.0.as_millis() as u64,
+            next_at: None,
+        };
+        self.ports.table.status(&self.path, status);
+        for (instance, load) in self.staff.loads() {
+            let status = if load > 0 { AgentStatus::Running } else { AgentStatus::Idle };
+            self.ports.table.status(&format!("{}/{instance}", self.path), status);
+        }
+        self.ports.table.update(&self.path, |place| {
+            place.inbox = waiting;
+            place.restarts = restarts;
+            place.budget = Some(budget);
+        });
+    }
+
+    fn status(&self) -> (AgentStatus, Option<Failure>) {
+        if let Some(failure) = &self.parked {
+            return (AgentStatus::Failed, Some(failure.clone()));
+        }
+        if let Some(failure) = &self.unavailable {
+            return (AgentStatus::Unavailable, Some(failure.clone()));
+        }
+        let status = match () {
+            () if self.paused => AgentStatus::Paused,
+            () if self.kit.is_none() => AgentStatus::Starting,
+            () if !self.staff.any_up() => AgentStatus::Restarting,
+            () if self.staff.running() > 0 => AgentStatus::Running,
+            () => AgentStatus::Idle,
+        };
+        (status, None)
+    }
+}

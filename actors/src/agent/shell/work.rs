@@ -1,0 +1,56 @@
+//! Work: executions come from the feeder, go to instances, and come back ended.
+
+use std::sync::Arc;
+
+use greenroom_contract::{ExecutionId, TraceId, execution::Claimed, port::state::Release, task};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Shell;
+use crate::{
+    agent::{instance, release::give_back, staff::Held},
+    execution::Ending,
+};
+
+impl Shell {
+    pub(in crate::agent) fn claimed(&mut self, claimed: Claimed, credit: OwnedSemaphorePermit) {
+        self.staff.take_on(claimed, credit);
+        self.hand_out();
+        if self.stopping || self.parked.is_some() {
+            let unstarted = self.staff.unstarted();
+            self.give_back(unstarted);
+        }
+    }
+
+    pub(super) fn hand_out(&mut self) {
+        let Some(kit) = self.kit.clone() else { return };
+        while let Some((claimed, instance)) = self.staff.assign() {
+            // An instance that ended just now gives back what it holds when its end is heard.
+            drop(instance.send_message(instance::Message::Work(Box::new(claimed), Arc::clone(&kit))));
+        }
+    }
+
+    pub(in crate::agent) fn ended(&mut self, execution: ExecutionId, trace_id: TraceId, ending: &Ending) {
+        self.staff.done(execution);
+        if let Ending::Failed(failure) | Ending::Crashed(failure) = ending {
+            self.ports.table.failed(&self.path, failure.clone(), Some(trace_id));
+            self.poke.notify_one();
+        }
+    }
+
+    pub(in crate::agent) fn cancel(&mut self, execution: ExecutionId) {
+        self.staff.cancel(execution);
+    }
+
+    pub(super) fn give_back(&self, held: Vec<Held>) {
+        let (ports, poke) = (Arc::clone(&self.ports), Arc::clone(&self.poke));
+        if held.is_empty() {
+            return;
+        }
+        task::spawn("give-back", async move {
+            for one in held {
+                give_back(Arc::clone(&ports), one.fence, Release::Unfinished).await;
+            }
+            poke.notify_one();
+        });
+    }
+}

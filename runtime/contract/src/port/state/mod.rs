@@ -1,0 +1,25 @@
+//! The state port: the store that is the truth.
+//!
+//! What every implementation promises, and the behaviour suite in `greenroom-state` checks:
+//!
+//! * **Durability.** A method that returned `Ok` has committed: `kill -9` of anything a moment later loses nothing of it.
+//! * **Order.** Writes take effect in the order in which their futures were first polled.
+//! * **Atomicity.** Each method is one transaction.
+//! * **Fencing.** Every write that takes a [`Fence`] fails with [`Error::Fenced`] once another claim was made.
+//! * **Scope.** An agent's checkpoint and conversation are reached only under that agent's id (R5.1).
+//! * **Cancellation.** Dropping a future does not undo its work: it may still happen, wholly.
+//! * **Time** is the store's own clock.
+
+mod error;
+mod finish;
+mod inbox;
+mod outbox;
+mod questions;
+mod store;
+
+pub use error::{Error, Result};
+pub use finish::{Checkpoint, CheckpointKey, Conclusion, Finish, NewCheckpoint};
+pub use inbox::{Accepted, Arrival, Claim, Release};
+pub use outbox::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Submission, Submitted};
+pub use questions::{DeadLetterFilter, ExecutionFilter, NewDeadLetter, Replayed, Spent};
+pub use store::State;

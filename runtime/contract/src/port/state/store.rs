@@ -1,0 +1,121 @@
+//! The port itself.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewDeadLetter,
+    OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, Submission, Submitted,
+};
+use crate::{
+    BoxFuture,
+    execution::Claimed,
+    execution::{DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
+    id::{AgentId, ExecutionId, NodeId, TraceId},
+    page::{Page, PageRequest},
+};
+
+/// The store.
+pub trait State: Send + Sync + 'static {
+    // doors and outbox
+
+    /// Takes a command or event in by a door: its outbox row is durable when this returns. A submission with an
+    /// `event_id` that was seen before under the same `event_type` changes nothing and returns the first one; with another
+    /// payload it is [`Error::Conflict`]. The same `event_id` under another topic is another submission: Slack tells of
+    /// one message under two topics, and the inbox lets each subscriber have it once.
+    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Submitted>>;
+
+    /// Rows that are due, oldest first, leased to `node` so that no other relay takes them; a dead node's come free.
+    fn claim_outbox(&self, node: &NodeId, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>>>;
+
+    /// Says what became of rows that [`State::claim_outbox`] gave.
+    fn settle_outbox(&self, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> BoxFuture<'_, Result<()>>;
+
+    /// Makes rows due again whose event was published but reached no inbox. Called at start and after each reconnect
+    /// to the bus. Returns how many.
+    fn redrive_outbox(&self) -> BoxFuture<'_, Result<u64>>;
+
+    // inbox and claims
+
+    /// Takes a delivery into the inbox: once for each agent and event.
+    fn accept(&self, arrival: Arrival) -> BoxFuture<'_, Result<Accepted>>;
+
+    /// Claims executions that are due: queued ones whose time has come, and running ones whose node's lease ran out
+    /// (counted as a crash). Higher priority first, then older. Settled steps that a claim hands back are counted as replayed.
+    fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Vec<Claimed>>>;
+
+    /// When the agent's earliest queued execution is due, and how many wait.
+    fn backlog(&self, agent: &AgentId) -> BoxFuture<'_, Result<(u64, Option<Timestamp>)>>;
+
+    /// Gives an execution back: queued, due at once, same attempt and journal.
+    fn release(&self, fence: Fence, why: Release) -> BoxFuture<'_, Result<()>>;
+
+    /// Renews the node's lease: until `ttl` from now its executions are its own.
+    fn heartbeat(&self, node: &NodeId, ttl: Duration) -> BoxFuture<'_, Result<()>>;
+
+    /// At start: everything that this node held before it died is queued again (counted as a crash). Returns how many.
+    fn take_back(&self, node: &NodeId) -> BoxFuture<'_, Result<u64>>;
+
+    // journal
+
+    /// Settles the last step, if given, and intends the next, in one commit.
+    fn journal(&self, fence: Fence, settle: Option<Settled>, intend: Option<Intended>) -> BoxFuture<'_, Result<()>>;
+
+    /// Ends the attempt: outcome, last step, checkpoint and outbox rows together.
+    fn finish(&self, fence: Fence, finish: Finish) -> BoxFuture<'_, Result<()>>;
+
+    /// Asks a running or queued execution to end as `cancelled`. A queued one ends now; a running one ends now too and
+    /// its claim is fenced. Returns whether there was something to cancel.
+    fn cancel(&self, execution: ExecutionId, failure: Failure) -> BoxFuture<'_, Result<bool>>;
+
+    // agents' own
+
+    /// The latest state of an agent's conversation, with at most `messages` of its newest messages.
+    fn checkpoint(&self, key: &CheckpointKey, messages: u32) -> BoxFuture<'_, Result<Checkpoint>>;
+
+    /// Keeps a version of an agent's definition, so that an execution can finish on the one that it began with. Idempotent.
+    fn save_version(&self, agent: &AgentId, version: &str, spec: Value) -> BoxFuture<'_, Result<()>>;
+
+    /// A kept version.
+    fn version(&self, agent: &AgentId, version: &str) -> BoxFuture<'_, Result<Option<Value>>>;
+
+    /// What an agent spent since a moment.
+    fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>>;
+
+    // questions
+
+    /// One execution with its journal. One that a door took and that has not reached the inbox is shown as queued.
+    fn execution(&self, id: ExecutionId) -> BoxFuture<'_, Result<Option<Execution>>>;
+
+    /// Executions, newest first, without their journals.
+    fn executions(&self, filter: ExecutionFilter, page: PageRequest) -> BoxFuture<'_, Result<Page<Execution>>>;
+
+    /// The journal of an execution over all its attempts.
+    fn steps(&self, id: ExecutionId) -> BoxFuture<'_, Result<Vec<Step>>>;
+
+    /// Outbox rows of a workflow that have not gone yet, as `(kind, topic or reply kind, attempts, last error)`.
+    fn pending(&self, trace_id: TraceId) -> BoxFuture<'_, Result<Vec<PendingRow>>>;
+
+    // dead letters
+
+    /// Writes a dead letter that came from the bus. The same one twice is written once.
+    fn record_dead(&self, letter: NewDeadLetter) -> BoxFuture<'_, Result<i64>>;
+
+    /// Dead letters, newest first.
+    fn dead_letters(&self, filter: DeadLetterFilter, page: PageRequest) -> BoxFuture<'_, Result<Page<DeadLetter>>>;
+
+    /// One dead letter.
+    fn dead_letter(&self, id: i64) -> BoxFuture<'_, Result<Option<DeadLetter>>>;
+
+    /// Sends a dead letter again: a new event with the same payload and trace to where it came from, in one transaction
+    /// with the mark. Twice is [`Error::Conflict`]; one that is no event is [`Error::Conflict`] too.
+    fn replay(&self, id: i64) -> BoxFuture<'_, Result<Replayed>>;
+
+    /// Deletes a dead letter. Returns whether there was one.
+    fn purge(&self, id: i64) -> BoxFuture<'_, Result<bool>>;
+
+    /// Whether the store can write now, else why not.
+    fn health(&self) -> BoxFuture<'_, Result<()>>;
+}
