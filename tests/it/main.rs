@@ -1,1 +1,17 @@
+//! The stories: the real binary, real sockets, scripted peers. Read `follow_one_event` first.
+#![expect(clippy::panic, reason = "a test fails by panicking, with a message that explains itself")]
 
+mod bad_input;
+mod cast;
+mod cli;
+mod crash;
+mod dead_letters;
+mod follow_one_event;
+mod full_disk;
+mod http_door;
+mod reload;
+mod secrets;
+mod shutdown;
+mod slack_door;
+mod supervision;
+mod tidy;

@@ -1,1 +1,8 @@
 #![doc = include_str!("../README.md")]
+#![expect(clippy::panic, reason = "a test kit fails by panicking, with a message that explains itself")]
+
+pub mod http;
+pub mod model;
+pub mod node;
+pub mod slack;
+pub mod wait;

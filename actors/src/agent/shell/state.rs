@@ -39,6 +39,17 @@ pub(in crate::agent) struct Shell {
     pub(super) drains: Vec<oneshot::Sender<()>>,
 }
 
+impl Drop for Shell {
+    /// However the shell ends, what it holds is taken up again: after a stop there is nothing left, after a fault of the
+    /// shell itself its executions would otherwise stay claimed by a node that does not run them.
+    fn drop(&mut self) {
+        let held = self.staff.abandon();
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.give_back(held);
+        }
+    }
+}
+
 impl Shell {
     pub(in crate::agent) fn new(
         ports: Arc<Ports>,

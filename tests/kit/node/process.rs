@@ -1,0 +1,113 @@
+//! A running child.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, ExitStatus},
+    time::{Duration, Instant},
+};
+
+use tokio::process::Child;
+
+use crate::wait;
+
+/// So many of a node's last lines stand in the message of a failed story.
+const LAST_LINES: usize = 40;
+
+/// A child process. Killed when it is dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+    /// When it was started.
+    pub started: Instant,
+}
+
+impl Process {
+    pub(super) fn new(child: Child, stdout: PathBuf, stderr: PathBuf, started: Instant) -> Self {
+        Self { child, stdout, stderr, started }
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Waits for its end, at most `limit`.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn exit(&mut self, limit: Duration) -> ExitStatus {
+        wait::seen("the process to end", limit, async || self.ended().ok_or_else(|| format!("\n{}", self.output())))
+            .await
+    }
+
+    /// Kills it as `kill -9` does, and waits until it is gone.
+    pub async fn kill9(&mut self) {
+        // An error means that it is gone already.
+        self.child.kill().await.ok();
+    }
+
+    /// Asks it to stop (SIGTERM).
+    ///
+    /// # Panics
+    /// When it is gone already.
+    pub fn terminate(&self) {
+        let Some(pid) = self.child.id() else { panic!("the process has ended:\n{}", self.output()) };
+        // The shell's own `kill`: the program of that name is not on every machine.
+        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid.to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM could not be sent");
+    }
+
+    /// Its resident memory now, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(self.proc_file("status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").trim().parse().unwrap_or_default()
+    }
+
+    /// The processor time that it used so far, in user and kernel together.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(self.proc_file("stat")).unwrap_or_default();
+        // The second field is the program's name in brackets, which may hold anything; utime and stime are 14 and 15.
+        let after_name = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
+        let ticks: u64 = after_name.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        // The kernel's unit for programs has been 1/100 s on every Linux for decades.
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// What it printed so far.
+    pub fn stdout(&self) -> String {
+        fs::read_to_string(&self.stdout).unwrap_or_default()
+    }
+
+    /// What it said besides, so far.
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap_or_default()
+    }
+
+    /// The last lines of both.
+    pub fn output(&self) -> String {
+        let tail = |text: String| {
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+        };
+        format!("--- stdout\n{}\n--- stderr\n{}", tail(self.stdout()), tail(self.stderr()))
+    }
+
+    fn proc_file(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.child.id().unwrap_or_default()))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            #[expect(clippy::print_stderr, reason = "a failed story is read with its node's last words")]
+            {
+                eprintln!("{}", self.output());
+            }
+        }
+    }
+}

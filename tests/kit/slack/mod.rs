@@ -1,0 +1,9 @@
+//! A fake Slack: signs requests as Slack signs them, and receives what a node answers.
+
+mod receiver;
+mod requests;
+mod sign;
+
+pub use receiver::{Received, Slack};
+pub use requests::Posted;
+pub use sign::{now, signature};

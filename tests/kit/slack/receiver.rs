@@ -1,0 +1,172 @@
+//! What a node posts to Slack, received on a real socket.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use greenroom_contract::task::{Scoped, spawn_scoped};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::wait;
+
+/// The signing secret of the fake workspace.
+const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+/// The bot token of the fake workspace.
+const TOKEN: &str = "xoxb-kit-token";
+
+/// A fake Slack. It ends when it is dropped.
+pub struct Slack {
+    pub(super) address: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+    _serving: Scoped,
+}
+
+#[derive(Default)]
+struct Shared {
+    received: Vec<Received>,
+    refusals: VecDeque<(u16, Vec<(String, String)>)>,
+    refused: usize,
+}
+
+/// A post from the node that Slack took.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// The path: a `response_url`'s, or `/api/chat.postMessage`.
+    pub path: String,
+    /// The `Authorization` header, empty when there was none.
+    pub authorization: String,
+    /// The body.
+    pub body: Value,
+}
+
+impl Received {
+    /// Everything that a person would read in it: `text`, and the texts of its blocks.
+    pub fn text(&self) -> String {
+        let mut texts = Vec::new();
+        collect_texts(&self.body, &mut texts);
+        texts.join("\n")
+    }
+}
+
+fn collect_texts(value: &Value, texts: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if name == "text" => texts.push(text.clone()),
+                    other => collect_texts(other, texts),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_texts(item, texts)),
+        _ => {}
+    }
+}
+
+impl Slack {
+    /// Starts a fake Slack on a free port.
+    pub async fn start() -> Self {
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let (listener, address) = match TcpListener::bind("127.0.0.1:0").await.and_then(|l| Ok((l.local_addr()?, l))) {
+            Ok((address, listener)) => (listener, address),
+            Err(error) => panic!("the fake Slack cannot listen: {error}"),
+        };
+        let app = Router::new().fallback(receive).with_state(Arc::clone(&shared));
+        let serving = spawn_scoped("kit slack", async move {
+            axum::serve(listener, app).await.ok();
+        });
+        Self { address, shared, _serving: serving }
+    }
+
+    /// The signing secret.
+    pub fn secret(&self) -> &'static str {
+        SECRET
+    }
+
+    /// What a node needs in its environment to take this for Slack.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        [
+            ("SLACK_SIGNING_SECRET", SECRET.to_owned()),
+            ("SLACK_BOT_TOKEN", TOKEN.to_owned()),
+            ("SLACK_API_URL", format!("http://{}/api", self.address)),
+            // A host that is named with its port may be reached without TLS.
+            ("GREENROOM_SLACK_RESPONSE_HOSTS", self.address.to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// Answers the next post with this instead of taking it; several are played in order.
+    pub fn refuse_next(&self, status: u16, headers: &[(&str, &str)]) {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        lock(&self.shared).refusals.push_back((status, headers));
+    }
+
+    /// Every post that was taken so far.
+    pub fn received(&self) -> Vec<Received> {
+        lock(&self.shared).received.clone()
+    }
+
+    /// How many posts were refused so far.
+    pub fn refused(&self) -> usize {
+        lock(&self.shared).refused
+    }
+
+    /// Waits for the `n`-th post that is taken, counted from 1, at most `limit`.
+    pub async fn reply(&self, n: usize, limit: Duration) -> Received {
+        wait::seen(&format!("reply {n} to arrive at Slack"), limit, async || {
+            let received = self.received();
+            received.get(n - 1).cloned().ok_or_else(|| format!("{} came", received.len()))
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for Slack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slack").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+async fn receive(State(shared): State<Arc<Mutex<Shared>>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let mut shared = lock(&shared);
+    if let Some((status, extra)) = shared.refusals.pop_front() {
+        shared.refused += 1;
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        for (name, value) in extra {
+            if let (Ok(name), Ok(value)) = (name.parse::<axum::http::HeaderName>(), value.parse()) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        return response;
+    }
+    let authorization = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let number = shared.received.len();
+    shared.received.push(Received {
+        path: uri.path().to_owned(),
+        authorization: authorization.to_owned(),
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+    });
+    if uri.path().starts_with("/api/") {
+        return axum::Json(json!({"ok": true, "channel": "C1", "ts": format!("1700000000.{number:06}")}))
+            .into_response();
+    }
+    "ok".into_response()
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
