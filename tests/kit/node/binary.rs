@@ -50,7 +50,14 @@ fn build(folder: &Path) {
         Some("debug") | None => "dev",
         Some(other) => other,
     };
-    let built = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    // What cargo tells a test of its package would look like a change to build scripts that watch it (ring's does), and
+    // half of the dependencies would be built again, and once more by the next cargo outside.
+    let told = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| name.starts_with(start));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
+        cargo.env_remove(name);
+    }
+    let built = cargo
         // The whole workspace chooses the features, as it does for `cargo test --workspace`: else all is built twice.
         .args(["build", "--quiet", "--workspace", "--bin", "greenroom", "--bin", "kit-mcp", "--profile", profile])
         .arg("--target-dir")
