@@ -139,14 +139,14 @@ impl State {
     }
 }
 
-/// Whether the instance is to be restarted after an execution's end, and why: a panic at once, failures only when there
-/// are so many in a row; a success begins the count anew.
+/// Whether the instance is to be restarted after an execution's end, and why: when so many failed in a row; a success
+/// begins the count anew. A panic is contained by its own task and counts as a failure, so that one poison event, which
+/// is given up after as many crashes, costs its agent no more than one restart.
 fn verdict(in_a_row: &mut u32, allowed: u32, ending: &Ending) -> Option<Failure> {
     match ending {
         Ending::Succeeded => *in_a_row = 0,
         Ending::Fenced => {}
-        Ending::Crashed(failure) => return Some(failure.clone()),
-        Ending::Failed(failure) => {
+        Ending::Failed(failure) | Ending::Crashed(failure) => {
             *in_a_row += 1;
             if *in_a_row >= allowed {
                 let why = format!("{allowed} executions failed in a row, the last one: {failure}");
@@ -170,6 +170,7 @@ mod tests {
             .map(|ending| verdict(&mut count, 3, ending).is_some())
             .collect();
         assert_eq!(verdicts, [false, false, false, false, false, true]);
-        assert!(verdict(&mut 0, 3, &Ending::Crashed(Failure::new("panicked", "p"))).is_some());
+        assert!(verdict(&mut 0, 3, &Ending::Crashed(Failure::new("panicked", "p"))).is_none());
+        assert!(verdict(&mut 2, 3, &Ending::Crashed(Failure::new("panicked", "p"))).is_some());
     }
 }

@@ -91,7 +91,10 @@ pub async fn run(assignment: Assignment) -> Ending {
         spent: MicroUsd::default(),
     };
     let result = match crashes {
-        MAX_CRASHES.. => Err(Trouble::lasting("poison", format!("its process or task died {crashes} times under it"))),
+        MAX_CRASHES.. => Err(Trouble::lasting(
+            "poison",
+            format!("its process or task died {crashes} times under it; the log of its trace says how"),
+        )),
         _ => attempt_once(&mut context).await,
     };
     conclude(context, result, &event).await

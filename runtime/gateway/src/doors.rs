@@ -4,7 +4,6 @@ use std::{future::IntoFuture, io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
     middleware::{from_fn, from_fn_with_state},
     serve::ListenerExt,
 };
@@ -52,7 +51,6 @@ pub fn router(doors: Doors) -> Router {
         .fallback(http::no_such_route)
         .method_not_allowed_fallback(http::wrong_method)
         // The last layer is the outermost one.
-        .layer(DefaultBodyLimit::max(http::BODY_LIMIT))
         .layer(from_fn_with_state(doors.clone(), http::guard))
         .layer(CatchPanicLayer::custom(http::panicked))
         .layer(from_fn(http::envelope))

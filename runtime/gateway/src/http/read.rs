@@ -3,10 +3,12 @@
 use std::{fmt::Display, str::FromStr, time::Duration};
 
 use axum::{
+    body::Body,
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE, request::Parts},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
 use greenroom_contract::page::PageRequest;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -15,15 +17,16 @@ use super::{Place, Problem};
 
 /// The largest body that is read.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
+/// How much more of a body that is too large is read, only to be dropped.
+const DRAIN_LIMIT: usize = 16 * BODY_LIMIT;
 /// How long a caller may take to send it.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The body as it came.
 pub(crate) async fn raw_body(request: Request) -> Result<Bytes, Problem> {
-    let read = tokio::time::timeout(BODY_DEADLINE, Bytes::from_request(request, &()));
-    match read.await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::new(
+    match tokio::time::timeout(BODY_DEADLINE, limited(request.into_body())).await {
+        Ok(Ok(Some(body))) => Ok(body),
+        Ok(Ok(None)) => Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
             "The body is too large",
@@ -37,6 +40,24 @@ pub(crate) async fn raw_body(request: Request) -> Result<Bytes, Problem> {
             format!("the body did not arrive within {} s", BODY_DEADLINE.as_secs()),
         )),
     }
+}
+
+/// The body, or `None` if it is too large. What is too much is read and dropped up to a bound: a caller that is still
+/// sending when the connection closes would see a reset instead of the answer.
+async fn limited(body: Body) -> Result<Option<Bytes>, axum::Error> {
+    let mut stream = body.into_data_stream();
+    let mut kept = BytesMut::new();
+    let mut seen = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        seen += chunk.len();
+        if seen <= BODY_LIMIT {
+            kept.extend_from_slice(&chunk);
+        } else if seen > DRAIN_LIMIT {
+            break;
+        }
+    }
+    Ok((seen <= BODY_LIMIT).then(|| kept.freeze()))
 }
 
 /// The media type, in lower case and without parameters.

@@ -36,7 +36,12 @@ impl Client {
             }
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let http = reqwest::Client::builder().connect_timeout(CONNECT).build().map_err(Exit::failed)?;
+        let mut http = reqwest::Client::builder().connect_timeout(CONNECT);
+        if ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|local| base.starts_with(local)) {
+            // A proxy leads away from this machine.
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(Exit::failed)?;
         Ok(Self { base, token: config.http.token.clone(), http, runtime })
     }
 
