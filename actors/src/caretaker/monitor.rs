@@ -6,7 +6,7 @@ use std::{
 };
 
 use greenroom_contract::port::operator::{ComponentHealth, HealthStatus};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::{ports::Ports, service::service, supervisor::ChildSpec};
 
@@ -14,6 +14,8 @@ use crate::{ports::Ports, service::service, supervisor::ChildSpec};
 const EVERY: Duration = Duration::from_secs(1);
 /// How long a node's lease holds without being renewed; then others take up its executions.
 pub const LEASE: Duration = Duration::from_secs(4);
+/// How often the bus is asked how it is: it costs a write, and nothing depends on hearing of it within the second.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// How long a probe may take before the component counts as down.
 const PROBE: Duration = Duration::from_secs(3);
 
@@ -42,20 +44,29 @@ pub fn store_monitor(ports: Arc<Ports>, vitals: Arc<Vitals>) -> ChildSpec {
     service("store-monitor", move |stop| {
         let (ports, vitals) = (Arc::clone(&ports), Arc::clone(&vitals));
         async move {
-            let mut tick = tokio::time::interval(EVERY);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut beat = ticks(EVERY);
+            let mut probe = ticks(PROBE_EVERY);
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return Ok(()),
-                    _ = tick.tick() => {}
+                    _ = beat.tick() => {
+                        let beat = async { ports.state.heartbeat(&ports.node, LEASE).await.map_err(|e| e.to_string()) };
+                        note("store", &vitals.state, within(beat).await);
+                    }
+                    _ = probe.tick() => {
+                        let bus = async { ports.bus.health().await.map_err(|e| e.to_string()) };
+                        note("bus", &vitals.bus, within(bus).await);
+                    }
                 }
-                let beat = async { ports.state.heartbeat(&ports.node, LEASE).await.map_err(|e| e.to_string()) };
-                note("store", &vitals.state, within(beat).await);
-                let bus = async { ports.bus.health().await.map_err(|e| e.to_string()) };
-                note("bus", &vitals.bus, within(bus).await);
             }
         }
     })
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut interval = tokio::time::interval(every);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 async fn within(probe: impl Future<Output = Result<(), String>>) -> Option<String> {

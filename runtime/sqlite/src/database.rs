@@ -130,6 +130,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
         if flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
             conn.pragma_update(None, "journal_mode", "WAL")?;
             conn.pragma_update(None, "synchronous", "FULL")?;
+            // 16 MiB of log before it is folded into the file: the same pages change again and again.
+            conn.pragma_update(None, "wal_autocheckpoint", 4096)?;
         }
         Ok(conn)
     };
