@@ -189,8 +189,9 @@ impl Operator for FakeOperator {
         table.enter("agents/customer-support/0", "instance", AgentStatus::Idle);
         table.enter("agents/researcher", "agent", AgentStatus::Failed);
         table.failed("agents/researcher", Failure::new("panicked", "boom\n\u{1b}[31mred"), None);
-        let root = table.snapshot();
-        Tree { complete: true, nodes: vec![NodeTree { node, roles: vec!["gateway".into()], reachable: true, root }] }
+        let (version, root) = table.snapshot_at();
+        let node = NodeTree { node, roles: vec!["gateway".into()], reachable: true, version, root };
+        Tree { complete: true, nodes: vec![node] }
     }
 
     fn restart(&self, _: &AgentId) -> BoxFuture<'_, Result<(), operator::Error>> {

@@ -15,21 +15,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn place(id: &str, kind: &str, status: AgentStatus, children: Vec<Place>) -> Place {
-    Place {
-        id: id.into(),
-        name: id.rsplit('/').next().unwrap().into(),
-        kind: kind.into(),
-        status,
-        since: at(0),
-        started_at: at(0),
-        generation: 1,
-        restarts: 0,
-        budget: None,
-        inbox: 0,
-        work: None,
-        failures: [].into(),
-        children,
-    }
+    Place { children, ..Place::new(id, kind, status, at(0)) }
 }
 
 fn sample() -> Tree {
@@ -65,9 +51,10 @@ fn sample() -> Tree {
                 node: NodeId::new("n1"),
                 roles: vec!["gateway".into(), "autonomous".into()],
                 reachable: true,
+                version: 7,
                 root,
             },
-            NodeTree { node: NodeId::new("n2"), roles: vec![], reachable: false, root: lost },
+            NodeTree { node: NodeId::new("n2"), roles: vec![], reachable: false, version: 0, root: lost },
         ],
     }
 }
