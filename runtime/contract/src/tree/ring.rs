@@ -106,10 +106,10 @@ impl Ring {
         self.kept.push_back(Change { seq: self.newest, at, kind, path, was, place });
     }
 
-    pub(super) fn since(&self, seq: u64) -> Changes {
+    pub(super) fn since(&self, seq: u64, at_most: usize) -> Changes {
         let behind = self.newest.checked_sub(seq).and_then(|behind| usize::try_from(behind).ok());
         match behind.and_then(|behind| self.kept.len().checked_sub(behind)) {
-            Some(first) => Changes::Some(self.kept.range(first..).cloned().collect()),
+            Some(first) => Changes::Some(self.kept.range(first..).take(at_most).cloned().collect()),
             None => Changes::Gap,
         }
     }

@@ -224,10 +224,10 @@ impl Table {
         self.read().writes
     }
 
-    /// What happened since the change with this number.
-    pub fn changes_since(&self, seq: u64) -> Changes {
+    /// What happened since the change with this number, the first `at_most` of it.
+    pub fn changes_since(&self, seq: u64, at_most: usize) -> Changes {
         self.sweep(Timestamp::now());
-        self.read().ring.since(seq)
+        self.read().ring.since(seq, at_most)
     }
 
     /// Told the number of the newest change whenever there is one.

@@ -56,13 +56,13 @@ fn the_buried_stay_visible_for_a_minute_and_what_left_does_not() {
     assert_eq!(root.children[0].status, AgentStatus::Stopped);
     assert_eq!(root.children[1].status, AgentStatus::Running, "a path that only begins alike is untouched");
     let left = |path: &str| (ChangeKind::Left, path.to_owned());
-    assert_eq!(kinds(table.changes_since(before)), [left("a"), left("a/0")], "the dead do not die twice");
+    assert_eq!(kinds(table.changes_since(before, RING)), [left("a"), left("a/0")], "the dead do not die twice");
 
     let buried = table.version();
     table.enter("a", "agent", AgentStatus::Starting);
     table.sweep_at(Timestamp::now() + SignedDuration::from_secs(61));
     assert_eq!(table.snapshot().children[0].children.len(), 0);
-    let seen = kinds(table.changes_since(buried));
+    let seen = kinds(table.changes_since(buried, RING));
     assert_eq!(seen, [(ChangeKind::Entered, "a".to_owned()), (ChangeKind::Gone, "a/0".to_owned())]);
     table.leave("a");
     assert_eq!(table.snapshot().children.len(), 1);
@@ -79,14 +79,14 @@ fn the_ring_is_bounded_and_who_is_too_far_behind_is_told_so() {
         table.status("a", AgentStatus::Idle);
     }
     assert_eq!(table.version(), start + 1 + RING as u64, "what does not change is no change");
-    assert!(matches!(table.changes_since(start), Changes::Gap));
-    let Changes::Some(all) = table.changes_since(start + 1) else { panic!("the whole ring is there") };
+    assert!(matches!(table.changes_since(start, RING), Changes::Gap));
+    let Changes::Some(all) = table.changes_since(start + 1, RING) else { panic!("the whole ring is there") };
     assert_eq!(all.len(), RING);
     assert!(all.iter().zip(start + 2..).all(|(change, seq)| change.seq == seq));
     assert_eq!((all[0].kind, all[0].was), (ChangeKind::Status, Some(AgentStatus::Idle)));
-    assert!(kinds(table.changes_since(table.version())).is_empty());
-    assert!(matches!(table.changes_since(table.version() + 1), Changes::Gap), "a number that was never given");
-    assert!(matches!(table.changes_since(0), Changes::Gap));
+    assert!(kinds(table.changes_since(table.version(), RING)).is_empty());
+    assert!(matches!(table.changes_since(table.version() + 1, RING), Changes::Gap), "a number that was never given");
+    assert!(matches!(table.changes_since(0, RING), Changes::Gap));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_number_of_an_earlier_life_is_a_gap() {
             break table;
         }
     };
-    assert!(matches!(after.changes_since(seen), Changes::Gap));
+    assert!(matches!(after.changes_since(seen, RING), Changes::Gap));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn each_kind_of_trouble_has_its_word() {
     table.quarantined("a", 1);
     table.late_result("a");
     table.passivated("a", true);
-    let kinds: Vec<&str> = kinds(table.changes_since(start)).iter().map(|(kind, _)| kind.as_str()).collect();
+    let kinds: Vec<&str> = kinds(table.changes_since(start, RING)).iter().map(|(kind, _)| kind.as_str()).collect();
     assert_eq!(kinds, ["failed", "restarted", "killed", "quarantined", "updated", "updated"]);
     assert!(table.place("a").unwrap().since >= table.place("a").unwrap().started_at);
 }
@@ -219,7 +219,7 @@ impl Reader {
     }
 
     fn read(&mut self, table: &Table) {
-        let Changes::Some(changes) = table.changes_since(self.at) else { return self.resync(table) };
+        let Changes::Some(changes) = table.changes_since(self.at, RING) else { return self.resync(table) };
         for change in changes {
             assert_eq!(change.seq, self.at + 1);
             self.at = change.seq;

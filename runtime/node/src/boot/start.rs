@@ -137,6 +137,7 @@ fn doors(config: &NodeConfig, ports: &Ports, orchestrator: &Orchestrator, closin
     Doors {
         operator,
         state: Arc::clone(&ports.state),
+        table: ports.table.clone(),
         bus: Arc::clone(&ports.bus),
         clock: Arc::clone(&ports.clock),
         slack: SlackDoor::new(config.slack.signing_secret.clone()),
