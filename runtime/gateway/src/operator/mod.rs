@@ -22,5 +22,7 @@ mod stream_tests;
 mod tests;
 mod traces;
 mod tree;
+#[cfg(test)]
+mod verbs_tests;
 
 pub(crate) use routes::routes;
