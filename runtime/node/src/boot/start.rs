@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use greenroom_actors::{
     agent,
     caretaker::{LEASE, Vitals, dead_letters, store_monitor},
+    lifecycle::lifecycle,
     orchestrator::Orchestrator,
     ports::Ports,
     relay::relay,
@@ -105,6 +106,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     root.add(gateway(doors(&config, &ports, &orchestrator, &closing), listener));
     orchestrator.apply(loaded);
     root.add(config_watcher(&config, orchestrator.clone()));
+    root.add(lifecycle(&ports, Arc::new(orchestrator.clone()), closing.clone()));
     orchestrator.set_ready(true);
     write_address(&config, addr)?;
     Ok(Node { addr, orchestrator, root, agents, closing, config })
