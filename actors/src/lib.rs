@@ -4,6 +4,7 @@ pub mod agent;
 pub mod caretaker;
 pub mod execution;
 mod fault;
+pub mod lifecycle;
 pub mod orchestrator;
 pub mod ports;
 pub mod relay;

@@ -15,3 +15,4 @@ mod shutdown;
 mod slack_door;
 mod supervision;
 mod tidy;
+mod watching;

@@ -64,12 +64,9 @@ impl Operator for Orchestrator {
 
     fn tree(&self) -> Tree {
         let ports = &self.inner.ports;
-        let node = NodeTree {
-            node: ports.node.clone(),
-            roles: self.inner.roles.clone(),
-            reachable: true,
-            root: ports.table.snapshot(),
-        };
+        let (version, root) = ports.table.snapshot_at();
+        let (node, roles) = (ports.node.clone(), self.inner.roles.clone());
+        let node = NodeTree { node, roles, reachable: true, version, root };
         Tree { complete: true, nodes: vec![node] }
     }
 

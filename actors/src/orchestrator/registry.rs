@@ -12,6 +12,7 @@ use greenroom_contract::AgentId;
 use crate::{
     agent::{AgentHandle, Facts},
     caretaker::Vitals,
+    lifecycle::Watchers,
     ports::Ports,
     supervisor::SupervisorHandle,
 };
@@ -84,5 +85,13 @@ impl Orchestrator {
 
     pub(super) fn entry(&self, agent: &AgentId) -> Option<Entry> {
         self.table().actual.get(agent).filter(|entry| !entry.leaving).cloned()
+    }
+}
+
+impl Watchers for Orchestrator {
+    fn listens(&self, agent: &AgentId, topic: &str) -> bool {
+        let table = self.table();
+        let subscriptions = table.desired.get(agent).map(|definition| &definition.spec.subscriptions);
+        subscriptions.is_some_and(|patterns| patterns.iter().any(|pattern| pattern.matches(topic)))
     }
 }

@@ -5,18 +5,18 @@ use std::{future::IntoFuture, io, sync::Arc, time::Duration};
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
-    serve::ListenerExt,
 };
 use greenroom_contract::{
     Clock,
     port::{bus::Bus, operator::Operator, state::State},
+    tree::Table,
 };
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{http, operator, slack};
+use crate::{http, operator, slack, wire::Wires};
 
 /// How long open requests may take once the server was told to stop.
 pub const DRAIN: Duration = Duration::from_secs(5);
@@ -28,6 +28,8 @@ pub struct Doors {
     pub operator: Arc<dyn Operator>,
     /// The store, for questions.
     pub state: Arc<dyn State>,
+    /// This node's supervision tree, for its changes.
+    pub table: Table,
     /// The bus, for its queues.
     pub bus: Arc<dyn Bus>,
     /// Wall time, against which Slack's timestamps are held.
@@ -60,10 +62,7 @@ pub fn router(doors: Doors) -> Router {
 /// Serves `router` until `cancel` is cancelled, then takes no more connections and gives open requests [`DRAIN`].
 /// Fails only if the listener does.
 pub async fn serve(listener: TcpListener, router: Router, cancel: CancellationToken) -> io::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        // Answers are small; a socket that refuses is only slower.
-        stream.set_nodelay(true).ok();
-    });
+    let listener = Wires { listener, stop: cancel.clone() };
     let drained = axum::serve(listener, router).with_graceful_shutdown(cancel.clone().cancelled_owned()).into_future();
     let cut = async {
         cancel.cancelled().await;

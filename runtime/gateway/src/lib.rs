@@ -8,5 +8,6 @@ pub mod slack;
 #[cfg(test)]
 mod testing;
 pub mod tree;
+mod wire;
 
 pub use doors::{DRAIN, Doors, router, serve};

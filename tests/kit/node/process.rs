@@ -54,10 +54,23 @@ impl Process {
     /// # Panics
     /// When it is gone already.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Interrupts it, as Ctrl-C does (SIGINT).
+    ///
+    /// # Panics
+    /// When it is gone already.
+    pub fn interrupt(&self) {
+        self.signal("INT");
+    }
+
+    fn signal(&self, name: &str) {
         let Some(pid) = self.child.id() else { panic!("the process has ended:\n{}", self.output()) };
         // The shell's own `kill`: the program of that name is not on every machine.
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid.to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM could not be sent");
+        let kill = format!("kill -{name} \"$0\"");
+        let sent = Command::new("sh").args(["-c", &kill, &pid.to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIG{name} could not be sent");
     }
 
     /// Its resident memory now, in KiB.

@@ -14,7 +14,6 @@ use crate::{Doors, http::Problem};
 const LATER: &[(MethodFilter, &str)] = &[
     (MethodFilter::GET, "/"),
     (MethodFilter::GET, "/openapi.json"),
-    (MethodFilter::GET, "/v1/tree/stream"),
     (MethodFilter::GET, "/v1/executions/{id}/stream"),
     (MethodFilter::POST, "/v1/executions/{id}/retry"),
     (MethodFilter::POST, "/v1/tasks"),

@@ -1,7 +1,7 @@
 //! The operator's HTTP API: one file for each noun, one table of routes.
 //!
 //! * `routes`: which path leads where
-//! * `health` · `tree` · `agents` · `invoke` · `executions` · `queues` · `dead_letters` · `traces` · `events`
+//! * `health` · `tree` · `stream` · `agents` · `invoke` · `executions` · `queues` · `dead_letters` · `traces` · `events`
 //! * `later`: paths that are promised and not built yet (501)
 //! * `redact`: what must not leave by the API
 
@@ -15,9 +15,14 @@ mod later;
 mod queues;
 mod redact;
 mod routes;
+mod stream;
+#[cfg(test)]
+mod stream_tests;
 #[cfg(test)]
 mod tests;
 mod traces;
 mod tree;
+#[cfg(test)]
+mod verbs_tests;
 
 pub(crate) use routes::routes;

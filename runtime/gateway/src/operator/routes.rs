@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{agents, dead_letters, events, executions, health, invoke, later, queues, traces, tree};
+use super::{agents, dead_letters, events, executions, health, invoke, later, queues, stream, traces, tree};
 use crate::{
     Doors,
     http::{Params, Problem},
@@ -37,6 +37,7 @@ pub(crate) fn routes() -> Router<Arc<Doors>> {
         .route("/v1/dead-letters/{id}/replay", post(dead_letters::replay))
         .route("/v1/traces/{trace_id}", get(traces::show))
         .route("/v1/events", post(events::publish))
+        .merge(stream::routes())
         .merge(later::routes())
 }
 

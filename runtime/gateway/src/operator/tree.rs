@@ -5,7 +5,10 @@ use std::{str::FromStr, sync::Arc};
 use axum::{
     Json,
     extract::State,
-    http::header::CONTENT_TYPE,
+    http::{
+        HeaderMap, StatusCode,
+        header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+    },
     response::{IntoResponse, Response},
 };
 
@@ -35,7 +38,7 @@ impl FromStr for Format {
 }
 
 /// One machine knows one tree for now, so that both scopes show the same; the cluster's comes with its transport.
-struct Scope;
+pub(super) struct Scope;
 
 impl FromStr for Scope {
     type Err = String;
@@ -48,16 +51,37 @@ impl FromStr for Scope {
     }
 }
 
-pub(super) async fn show(State(doors): State<Arc<Doors>>, params: Params) -> Result<Response, Problem> {
-    let params = params.only(&["scope", "format", "status", "q"])?;
+pub(super) async fn show(
+    State(doors): State<Arc<Doors>>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let params = params.only(&["scope", "format", "status", "kind", "q", "depth"])?;
     params.one::<Scope>("scope")?;
     let format = params.one("format")?.unwrap_or(Format::Json);
-    let wanted = Filter { status: params.many("status")?, text: params.one::<String>("q")? };
+    let wanted = Filter {
+        status: params.many("status")?,
+        kinds: params.many("kind")?,
+        text: params.one::<String>("q")?,
+        depth: params.one("depth")?,
+    };
+    // Counted before the tree is read: a write between the two makes the tag old, never the tree.
+    let tag = format!("W/\"{}\"", doors.table.writes());
+    if matches!(format, Format::Json) && has_it(&headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
+    }
     let tree = filter(doors.operator.tree(), &wanted);
+    let now = doors.clock.now();
     let plain = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
     Ok(match format {
-        Format::Json => Json(tree).into_response(),
-        Format::Text => (plain, text(&tree, doors.clock.now())).into_response(),
-        Format::Mermaid => (plain, mermaid(&tree)).into_response(),
+        Format::Json => ([(ETAG, tag)], Json(tree)).into_response(),
+        Format::Text => (plain, text(&tree, now)).into_response(),
+        Format::Mermaid => (plain, mermaid(&tree, now)).into_response(),
     })
+}
+
+/// Whether the caller has the tree that this tag stands for. The tag is weak: times that only grow are not in it.
+fn has_it(headers: &HeaderMap, tag: &str) -> bool {
+    let given = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    given.flat_map(|value| value.split(',')).any(|given| given.trim() == tag)
 }

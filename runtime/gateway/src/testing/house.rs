@@ -57,8 +57,13 @@ pub(crate) enum Mood {
     Panics,
 }
 
-#[derive(Default)]
 pub(crate) struct FakeOperator {
+    /// What its tree is read from.
+    pub(crate) table: Table,
+    /// How its agent `researcher` is.
+    pub(crate) status: Mutex<AgentStatus>,
+    /// The verbs that were asked for, in order.
+    pub(crate) verbs: Mutex<Vec<(&'static str, String)>>,
     pub(crate) mood: Mutex<Mood>,
     pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) invocations: Mutex<Vec<Invocation>>,
@@ -70,6 +75,38 @@ pub(crate) struct FakeOperator {
 }
 
 impl FakeOperator {
+    fn new() -> Self {
+        let table = Table::new(&NodeId::new("n1"));
+        table.enter("agents", "supervisor", AgentStatus::Running);
+        table.enter("agents/customer-support", "agent", AgentStatus::Idle);
+        table.enter("agents/customer-support/0", "instance", AgentStatus::Idle);
+        table.enter("agents/researcher", "agent", AgentStatus::Failed);
+        table.failed("agents/researcher", Failure::new("panicked", "boom\n\u{1b}[31mred"), None);
+        Self {
+            table,
+            status: Mutex::new(AgentStatus::Failed),
+            verbs: Mutex::default(),
+            mood: Mutex::default(),
+            events: Mutex::default(),
+            invocations: Mutex::default(),
+            outcome: Mutex::default(),
+            down: Mutex::default(),
+            entered: Notify::new(),
+        }
+    }
+
+    fn told(&self, verb: &'static str, agent: &AgentId) -> BoxFuture<'_, Result<(), operator::Error>> {
+        let agent = agent.to_string();
+        Box::pin(async move {
+            self.feel().await?;
+            if !self.agents().iter().any(|known| known.name.as_str() == agent) {
+                return Err(operator::Error::NotFound { what: format!("agent {agent:?}") });
+            }
+            self.verbs.lock().unwrap().push((verb, agent));
+            Ok(())
+        })
+    }
+
     pub(crate) fn set(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
     }
@@ -173,36 +210,32 @@ impl Operator for FakeOperator {
         })
     }
 
-    fn cancel(&self, _: ExecutionId) -> BoxFuture<'_, Result<(), operator::Error>> {
+    fn cancel(&self, execution: ExecutionId) -> BoxFuture<'_, Result<(), operator::Error>> {
+        self.verbs.lock().unwrap().push(("cancel", execution.to_string()));
         Box::pin(self.feel())
     }
 
     fn agents(&self) -> Vec<AgentView> {
-        vec![agent("customer-support", AgentStatus::Idle), agent("researcher", AgentStatus::Failed)]
+        let status = *self.status.lock().unwrap();
+        vec![agent("customer-support", AgentStatus::Idle), agent("researcher", status)]
     }
 
     fn tree(&self) -> Tree {
-        let node = NodeId::new("n1");
-        let table = Table::new(&node);
-        table.enter("agents", "supervisor", AgentStatus::Running);
-        table.enter("agents/customer-support", "agent", AgentStatus::Idle);
-        table.enter("agents/customer-support/0", "instance", AgentStatus::Idle);
-        table.enter("agents/researcher", "agent", AgentStatus::Failed);
-        table.failed("agents/researcher", Failure::new("panicked", "boom\n\u{1b}[31mred"), None);
-        let root = table.snapshot();
-        Tree { complete: true, nodes: vec![NodeTree { node, roles: vec!["gateway".into()], reachable: true, root }] }
+        let (version, root) = self.table.snapshot_at();
+        let (node, roles) = (NodeId::new("n1"), vec!["gateway".into()]);
+        Tree { complete: true, nodes: vec![NodeTree { node, roles, reachable: true, version, root }] }
     }
 
-    fn restart(&self, _: &AgentId) -> BoxFuture<'_, Result<(), operator::Error>> {
-        Box::pin(self.feel())
+    fn restart(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), operator::Error>> {
+        self.told("restart", agent)
     }
 
-    fn pause(&self, _: &AgentId) -> BoxFuture<'_, Result<(), operator::Error>> {
-        Box::pin(self.feel())
+    fn pause(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), operator::Error>> {
+        self.told("pause", agent)
     }
 
-    fn resume(&self, _: &AgentId) -> BoxFuture<'_, Result<(), operator::Error>> {
-        Box::pin(self.feel())
+    fn resume(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), operator::Error>> {
+        self.told("resume", agent)
     }
 
     fn health(&self) -> BoxFuture<'_, Health> {
@@ -260,12 +293,13 @@ impl House {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Doors)) -> Self {
-        let operator = Arc::new(FakeOperator::default());
+        let operator = Arc::new(FakeOperator::new());
         let state = Arc::new(FakeState::default());
         let closing = CancellationToken::new();
         let mut doors = Doors {
             operator: operator.clone(),
             state: state.clone(),
+            table: operator.table.clone(),
             bus: Arc::new(FakeBus),
             clock: Arc::new(StoppedClock),
             slack: SlackDoor::new([SECRET.into()]),

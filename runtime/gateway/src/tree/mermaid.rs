@@ -7,11 +7,16 @@ use greenroom_contract::{
     tree::{Place, Tree},
 };
 
-use super::text::glyph;
+use jiff::Timestamp;
 
-/// The tree as a Mermaid flow chart.
-pub fn mermaid(tree: &Tree) -> String {
-    let mut chart = Chart { out: "flowchart LR\n".to_owned(), count: 0 };
+use super::{
+    facts::{cause, facts},
+    text::glyph,
+};
+
+/// The tree as a Mermaid flow chart, as it is at `now`.
+pub fn mermaid(tree: &Tree, now: Timestamp) -> String {
+    let mut chart = Chart { out: "flowchart LR\n".to_owned(), count: 0, now };
     for node in &tree.nodes {
         chart.place(&node.root, None, node.reachable);
     }
@@ -25,6 +30,7 @@ pub fn mermaid(tree: &Tree) -> String {
 struct Chart {
     out: String,
     count: usize,
+    now: Timestamp,
 }
 
 impl Chart {
@@ -33,8 +39,13 @@ impl Chart {
         self.count += 1;
         let (glyph, word) = if reachable { (glyph(place.status), place.status.as_str()) } else { ("?", "unknown") };
         let class = if reachable { class(place.status) } else { "off" };
+        let mut label = format!("{}<br/>{glyph} {word}", escape(&place.name));
+        for fact in facts(place, self.now).into_iter().chain(cause(place)).filter(|_| reachable) {
+            label.push_str("<br/>");
+            label.push_str(&escape(&fact));
+        }
         // Writing to a String does not fail.
-        writeln!(self.out, "  n{me}[\"{}<br/>{glyph} {word}\"]:::{class}", escape(&place.name)).ok();
+        writeln!(self.out, "  n{me}[\"{label}\"]:::{class}").ok();
         if let Some(parent) = parent {
             writeln!(self.out, "  n{parent} --> n{me}").ok();
         }

@@ -1,5 +1,6 @@
 //! The supervision tree for people: filtered, as text, as a diagram. Pure functions, of use to the terminal too.
 
+mod facts;
 mod filter;
 mod mermaid;
 #[cfg(test)]

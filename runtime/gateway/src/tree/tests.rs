@@ -1,7 +1,7 @@
 //! The tree as people see it.
 
 use greenroom_contract::{
-    ExecutionId, NodeId, TraceId,
+    ExecutionId, MicroUsd, NodeId, TraceId,
     execution::Failure,
     status::AgentStatus,
     tree::{Budget, NodeTree, Place, Tree, Work},
@@ -15,27 +15,18 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn place(id: &str, kind: &str, status: AgentStatus, children: Vec<Place>) -> Place {
-    Place {
-        id: id.into(),
-        name: id.rsplit('/').next().unwrap().into(),
-        kind: kind.into(),
-        status,
-        since: at(0),
-        started_at: at(0),
-        generation: 1,
-        restarts: 0,
-        budget: None,
-        inbox: 0,
-        work: None,
-        failures: [].into(),
-        children,
-    }
+    Place { children, ..Place::new(id, kind, status, at(0)) }
 }
 
 fn sample() -> Tree {
     let trace_id: TraceId = "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap();
     let mut busy = place("agents/writer/0", "instance", AgentStatus::Running, vec![]);
     busy.inbox = 3;
+    busy.inbox_capacity = Some(8);
+    busy.inbox_oldest_at = Some(at(7810));
+    busy.kills = 2;
+    busy.quarantined = 1;
+    busy.late_results = 1;
     busy.work = Some(Work {
         execution_id: ExecutionId::derived(&["x"]),
         trace_id,
@@ -52,9 +43,16 @@ fn sample() -> Tree {
         failure: Failure::new("panicked", "boom\n\u{1b}[31mred \"quoted\""),
         trace_id: Some(trace_id),
     });
-    let writer = place("agents/writer", "agent", AgentStatus::Running, vec![busy]);
+    let mut writer = place("agents/writer", "agent", AgentStatus::Running, vec![busy]);
+    writer.spent = Some(MicroUsd(42_123));
     let agents = place("agents", "supervisor", AgentStatus::Running, vec![failed, writer]);
-    let relay = place("relay", "service", AgentStatus::Idle, vec![]);
+    let mut relay = place("relay", "service", AgentStatus::Idle, vec![]);
+    relay.passivated = true;
+    relay.failures.push_front(greenroom_contract::tree::PastFailure {
+        at: at(7600),
+        failure: Failure::new("bus", "gone"),
+        trace_id: None,
+    });
     let mut root = place("", "node", AgentStatus::Running, vec![agents, relay]);
     root.name = "n1".into();
     let lost = place("", "node", AgentStatus::Running, vec![]);
@@ -65,9 +63,10 @@ fn sample() -> Tree {
                 node: NodeId::new("n1"),
                 roles: vec!["gateway".into(), "autonomous".into()],
                 reachable: true,
+                version: 7,
                 root,
             },
-            NodeTree { node: NodeId::new("n2"), roles: vec![], reachable: false, root: lost },
+            NodeTree { node: NodeId::new("n2"), roles: vec![], reachable: false, version: 0, root: lost },
         ],
     }
 }
@@ -87,9 +86,9 @@ fn the_tree_reads_as_text() {
     ├─ agents  supervisor   ● running
     │  ├─ researcher        ✖ failed       3/3 restarts in 10m  next in 4s
     │  │    panicked: boom  [31mred "quoted"   trace 4bf92f3577b34da6a3ce929d0e0e4736
-    │  └─ writer            ● running
-    │     └─ 0              ● running      inbox 3  llm openai/gpt-6-sol 15m
-    └─ relay  service       ○ idle
+    │  └─ writer            ● running      $0.0421
+    │     └─ 0              ● running      inbox 3/8 oldest 1m  llm openai/gpt-6-sol 15m, 18m left  2 kills  1 task in quarantine  1 late result
+    └─ relay  service       ○ idle         asleep  last failure 5m ago: bus
     n2                      ? unknown
     ! not every node answered; what is shown of those is their last known branch
     "#);
@@ -103,25 +102,36 @@ fn an_empty_tree_says_so() {
 
 #[test]
 fn a_filter_keeps_what_stands_above_a_match() {
-    let by_status = filter(sample(), &Filter { status: vec![AgentStatus::Failed], text: None });
+    let by_status = filter(sample(), &Filter { status: vec![AgentStatus::Failed], ..Filter::default() });
     assert_eq!(by_status.nodes.len(), 1);
     assert_eq!(names(&by_status.nodes[0].root), ["n1", "agents", "researcher"]);
     assert!(!by_status.complete, "a filter does not make an incomplete tree whole");
 
-    let by_text = |text: &str| filter(sample(), &Filter { status: vec![], text: Some(text.into()) });
+    let by_text = |text: &str| filter(sample(), &Filter { text: Some(text.into()), ..Filter::default() });
     assert_eq!(names(&by_text("WRITER").nodes[0].root), ["n1", "agents", "writer", "0"]);
     assert_eq!(names(&by_text("gpt-6").nodes[0].root), ["n1", "agents", "writer", "0"]);
     assert_eq!(names(&by_text("service").nodes[0].root), ["n1", "relay"]);
     assert!(by_text("nowhere").nodes.is_empty());
+
+    let wanted = Filter { kinds: vec!["service".into(), "instance".into()], ..Filter::default() };
+    assert_eq!(names(&filter(sample(), &wanted).nodes[0].root), ["n1", "agents", "writer", "0", "relay"]);
+    let shallow = |depth| filter(sample(), &Filter { depth: Some(depth), ..Filter::default() });
+    assert_eq!(names(&shallow(0).nodes[0].root), ["n1"]);
+    assert_eq!(names(&shallow(1).nodes[0].root), ["n1", "agents", "relay"]);
+    assert_eq!(names(&shallow(9).nodes[0].root).len(), 6);
+    let both = Filter { kinds: vec!["instance".into()], depth: Some(2), ..Filter::default() };
+    assert_eq!(names(&filter(sample(), &both).nodes[0].root), ["n1", "agents", "writer"]);
 }
 
 #[test]
 fn the_tree_reads_as_a_diagram_that_a_name_cannot_break() {
     let mut tree = sample();
     tree.nodes[0].root.children[1].name = "a\"]<b>".into();
-    let chart = mermaid(&tree);
-    assert!(chart.starts_with("flowchart LR\n  n0[\"n1<br/>● running\"]:::good\n"), "{chart}");
+    let chart = mermaid(&tree, at(7900));
+    assert!(chart.starts_with("flowchart LR\n  n0[\"n1<br/>● running<br/>up 2h11m\"]:::good\n"), "{chart}");
+    assert!(chart.contains("writer<br/>● running<br/>$0.0421\"]:::good"), "{chart}");
+    assert!(chart.contains("<br/>inbox 3/8 oldest 1m<br/>llm openai/gpt-6-sol 15m, 18m left<br/>"), "{chart}");
     assert!(chart.contains("n0 --> n1\n"), "{chart}");
-    assert!(chart.contains("[\"a#quot;]#lt;b#gt;<br/>○ idle\"]:::good"), "{chart}");
+    assert!(chart.contains("[\"a#quot;]#lt;b#gt;<br/>○ idle<br/>asleep<br/>"), "{chart}");
     assert!(chart.contains("? unknown\"]:::off"), "{chart}");
 }

@@ -6,6 +6,8 @@ use greenroom_contract::{
 };
 use jiff::Timestamp;
 
+use super::facts::{cause, clean, count, facts};
+
 /// Labels wider than this push their own line's columns only.
 const WIDEST_LABEL: usize = 60;
 
@@ -89,10 +91,6 @@ fn collect_agents(place: &Place, agents: &mut Vec<AgentStatus>) {
     }
 }
 
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
 fn node_lines(node: &NodeTree, now: Timestamp, lines: &mut Vec<Line>) {
     let label = if node.roles.is_empty() {
         clean(node.node.as_str())
@@ -124,56 +122,9 @@ fn child_lines(parent: &Place, indent: &str, now: Timestamp, lines: &mut Vec<Lin
     }
 }
 
-/// `✖ failed       3/3 in 10m  next in 4s  inbox 7  llm openai/gpt-6-sol 2s`.
+/// `✖ failed       3/3 restarts in 10m  next in 4s  inbox 7`.
 fn columns(place: &Place, now: Timestamp) -> String {
     let mut parts = vec![format!("{} {:<11}", glyph(place.status), place.status)];
-    match place.budget {
-        Some(budget) if budget.in_window > 0 => {
-            let window = human(budget.window_ms as i64 / 1000);
-            parts.push(format!("{}/{} restarts in {window}", budget.in_window, budget.max_restarts));
-            if let Some(next_at) = budget.next_at.filter(|at| *at > now) {
-                parts.push(format!("next in {}", human(next_at.duration_since(now).as_secs())));
-            }
-        }
-        _ if place.restarts > 0 => parts.push(count(place.restarts as usize, "restart")),
-        _ => {}
-    }
-    if place.inbox > 0 {
-        parts.push(format!("inbox {}", place.inbox));
-    }
-    if let Some(work) = &place.work {
-        parts.push(format!("{} {}", clean(&work.step), human(now.duration_since(work.since).as_secs())));
-    }
-    if place.kind == "node" {
-        parts.push(format!("up {}", human(now.duration_since(place.started_at).as_secs())));
-    }
+    parts.extend(facts(place, now));
     parts.join("  ").trim_end().to_owned()
-}
-
-/// The newest failure, where the place is in a state that it explains.
-fn cause(place: &Place) -> Option<String> {
-    if !matches!(place.status, AgentStatus::Failed | AgentStatus::Restarting | AgentStatus::Unavailable) {
-        return None;
-    }
-    let past = place.failures.front()?;
-    let trace = past.trace_id.map(|trace| format!("   trace {trace}")).unwrap_or_default();
-    let message: String = clean(&past.failure.message).chars().take(160).collect();
-    Some(format!("{}: {message}{trace}", clean(&past.failure.code)))
-}
-
-/// The two largest units: `45s`, `12m`, `2h11m`, `3d4h`.
-fn human(seconds: i64) -> String {
-    let seconds = seconds.max(0);
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m"),
-        (0, _, _) => format!("{hours}h{:02}m", minutes % 60),
-        _ => format!("{days}d{}h", hours % 24),
-    }
-}
-
-/// One line without control characters: a failure's text must not move the reader's cursor.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

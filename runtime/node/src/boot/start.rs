@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use greenroom_actors::{
     agent,
     caretaker::{LEASE, Vitals, dead_letters, store_monitor},
+    lifecycle::lifecycle,
     orchestrator::Orchestrator,
     ports::Ports,
     relay::relay,
@@ -105,6 +106,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     root.add(gateway(doors(&config, &ports, &orchestrator, &closing), listener));
     orchestrator.apply(loaded);
     root.add(config_watcher(&config, orchestrator.clone()));
+    root.add(lifecycle(&ports, Arc::new(orchestrator.clone()), closing.clone()));
     orchestrator.set_ready(true);
     write_address(&config, addr)?;
     Ok(Node { addr, orchestrator, root, agents, closing, config })
@@ -137,6 +139,7 @@ fn doors(config: &NodeConfig, ports: &Ports, orchestrator: &Orchestrator, closin
     Doors {
         operator,
         state: Arc::clone(&ports.state),
+        table: ports.table.clone(),
         bus: Arc::clone(&ports.bus),
         clock: Arc::clone(&ports.clock),
         slack: SlackDoor::new(config.slack.signing_secret.clone()),

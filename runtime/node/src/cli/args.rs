@@ -47,7 +47,7 @@ pub(super) enum Verb {
     Invoke(Invoke),
     /// The supervision tree.
     Tree {
-        /// Refresh every second until interrupted.
+        /// Show it again with every change, and every second, until interrupted.
         #[arg(long, short)]
         watch: bool,
         /// Draw it as a Mermaid diagram.
@@ -56,6 +56,12 @@ pub(super) enum Verb {
         /// Only these statuses, separated by commas.
         #[arg(long)]
         status: Option<String>,
+        /// Only these kinds, separated by commas: agent, instance, execution, service and the like.
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only so many levels under each node.
+        #[arg(long)]
+        depth: Option<u32>,
         /// Only places whose name contains this.
         #[arg(short)]
         q: Option<String>,

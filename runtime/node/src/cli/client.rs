@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use greenroom_config::NodeConfig;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -96,22 +96,46 @@ impl Client {
         headers: &[(&str, &str)],
         within: Duration,
     ) -> Result<(StatusCode, String), Exit> {
-        let mut request = self.http.request(method, format!("{}{path}", self.base)).timeout(within);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.expose_secret());
-        }
+        let mut request = self.request(method, path).timeout(within);
         if let Some(body) = body {
             request = request.json(body);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.runtime.block_on(async {
-            let response = request.send().await.map_err(|error| self.no_answer(&error))?;
-            let status = response.status();
-            let text = response.text().await.map_err(|error| self.no_answer(&error))?;
-            Ok((status, text))
-        })
+        self.runtime.block_on(self.exchange(request))
+    }
+
+    /// Runs what asks more than once.
+    pub(super) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// [`Self::get_text`] within [`Self::block_on`].
+    pub(super) async fn fetch(&self, path: &str) -> Result<String, Exit> {
+        let (status, text) = self.exchange(self.request(Method::GET, path).timeout(ANSWER)).await?;
+        if status.is_success() { Ok(text) } else { Err(refusal(status, &text)) }
+    }
+
+    /// An answer without an end, if the node gives one.
+    pub(super) async fn follow(&self, path: &str) -> Option<Response> {
+        let opened = tokio::time::timeout(CONNECT, self.request(Method::GET, path).send()).await;
+        opened.ok()?.ok().filter(|response| response.status().is_success())
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        }
+    }
+
+    async fn exchange(&self, request: RequestBuilder) -> Result<(StatusCode, String), Exit> {
+        let response = request.send().await.map_err(|error| self.no_answer(&error))?;
+        let status = response.status();
+        let text = response.text().await.map_err(|error| self.no_answer(&error))?;
+        Ok((status, text))
     }
 
     fn no_answer(&self, error: &reqwest::Error) -> Exit {

@@ -16,6 +16,7 @@ mod output;
 mod run;
 mod show;
 mod up;
+mod watch;
 
 pub use run::main;
 

@@ -39,8 +39,8 @@ fn run(cli: Cli) -> Result<ExitCode, Exit> {
         Verb::Up => return up::up(env()?),
         Verb::Check { folder } => check::check(&env()?, folder, json)?,
         Verb::Invoke(invoke) => invoke::invoke(&ask()?, invoke, json)?,
-        Verb::Tree { watch, mermaid, status, q } => {
-            show::tree(&ask()?, &show::TreeView { watch, mermaid, status, q, json })?
+        Verb::Tree { watch, mermaid, status, kind, depth, q } => {
+            show::tree(&ask()?, &show::TreeView { watch, mermaid, status, kind, depth, q, json })?
         }
         Verb::Ps { status } => show::ps(&ask()?, status.as_deref(), json)?,
         Verb::Logs { trace, agent, tail } => logs::logs(&NodeConfig::from_env(&env()?)?, trace, agent, tail, json)?,

@@ -1,4 +1,4 @@
-//! `greenroom tree`, `ps`, `healthcheck`, and the verbs on one agent.
+//! `greenroom tree` (once), `ps`, `healthcheck`, and the verbs on one agent.
 
 use serde_json::Value;
 
@@ -6,6 +6,7 @@ use super::{
     client::{Client, encoded},
     exit::Exit,
     output,
+    watch::watch,
 };
 
 /// Options of `tree`.
@@ -13,6 +14,8 @@ pub(super) struct TreeView {
     pub(super) watch: bool,
     pub(super) mermaid: bool,
     pub(super) status: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) depth: Option<u32>,
     pub(super) q: Option<String>,
     pub(super) json: bool,
 }
@@ -24,22 +27,17 @@ pub(super) fn tree(client: &Client, view: &TreeView) -> Result<(), Exit> {
         (false, false) => "text",
     };
     let mut path = format!("/v1/tree?format={format}");
-    for (key, value) in [("status", &view.status), ("q", &view.q)] {
+    let depth = view.depth.map(|depth| depth.to_string());
+    for (key, value) in [("status", &view.status), ("kind", &view.kind), ("depth", &depth), ("q", &view.q)] {
         if let Some(value) = value {
             path.push_str(&format!("&{key}={}", encoded(value)));
         }
     }
-    loop {
-        let text = client.get_text(&path)?;
-        if view.watch {
-            // Clears the screen and goes home.
-            output::answer(format_args!("\x1b[2J\x1b[H{}", text.trim_end()));
-            std::thread::sleep(std::time::Duration::from_secs(1));
-        } else {
-            output::answer(text.trim_end());
-            return Ok(());
-        }
+    if view.watch {
+        return watch(client, &path);
     }
+    output::answer(client.get_text(&path)?.trim_end());
+    Ok(())
 }
 
 pub(super) fn ps(client: &Client, status: Option<&str>, as_json: bool) -> Result<(), Exit> {
