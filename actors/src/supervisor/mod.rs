@@ -10,6 +10,7 @@ mod handle;
 mod message;
 mod policy;
 mod step;
+mod storm;
 #[cfg(test)]
 mod tests;
 
@@ -18,3 +19,4 @@ pub use handle::SupervisorHandle;
 pub use message::{ChildSpec, Message, StartChild, StopChild};
 pub use policy::{Exit, Policy, Restart};
 pub use step::{Action, Event, State, step};
+pub use storm::{Breaker, Pause, Rules as StormRules, Verdict};
