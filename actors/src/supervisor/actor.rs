@@ -135,17 +135,22 @@ impl Actor for Supervisor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let event = exit_of(&event).and_then(|(id, exit)| state.ended(id, exit));
-        state.decide(&myself, event).await
+        let ended = state.decide(&myself, event).await;
+        state.show_waiting();
+        ended
     }
 }
 
 impl State {
     fn wanted(&mut self, spec: ChildSpec) -> Event {
         let event = Event::Add { child: spec.name.clone(), policy: spec.policy.clone() };
-        if self.core.is_leaving(&spec.name) {
-            self.next_specs.insert(spec.name.clone(), spec);
-        } else {
-            self.specs.entry(spec.name.clone()).or_insert(spec);
+        match () {
+            // The core refuses it, and nothing is to be left of it.
+            () if self.core.is_stopping() => {}
+            () if self.core.is_leaving(&spec.name) => drop(self.next_specs.insert(spec.name.clone(), spec)),
+            () => {
+                self.specs.entry(spec.name.clone()).or_insert(spec);
+            }
         }
         event
     }
@@ -184,6 +189,13 @@ impl State {
             let path = self.path_of(child);
             tracing::warn!(child.path = path, error = %failure, "A child ended abnormally.");
             self.table.failed(&path, failure.clone(), None);
+        }
+    }
+
+    /// Whoever was stopped for another's sake waits for its turn to start.
+    fn show_waiting(&self) {
+        for child in self.core.waiting() {
+            self.table.status(&self.path_of(child), AgentStatus::Restarting);
         }
     }
 

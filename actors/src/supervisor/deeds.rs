@@ -51,7 +51,9 @@ impl State {
             Action::Escalate { child, exit } => self.escalate(&child, &exit),
             Action::Forget { child } => {
                 self.table.bury(&self.path_of(&child));
-                match self.next_specs.remove(&child) {
+                let next = self.next_specs.remove(&child);
+                // The core knows it still where it was wanted again while on its way out.
+                match next.filter(|_| self.core.generation(&child).is_some()) {
                     Some(next) => drop(self.specs.insert(child, next)),
                     None => drop(self.specs.remove(&child)),
                 }

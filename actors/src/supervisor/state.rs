@@ -129,9 +129,16 @@ impl State {
         self.children.values().map(|child| child.name.as_str())
     }
 
-    /// Whether a child is down only until its turn to start comes.
-    pub fn is_waiting(&self, name: &str) -> bool {
-        self.child(name).is_some_and(|child| child.phase == Phase::Waiting)
+    /// Those that are down only until their turn to start comes.
+    pub fn waiting(&self) -> impl Iterator<Item = &str> {
+        // Nobody waits unless somebody moves; then it need not be looked for among thousands.
+        let children = self.moving.then(|| self.children.values()).into_iter().flatten();
+        children.filter(|child| child.phase == Phase::Waiting).map(|child| child.name.as_str())
+    }
+
+    /// Whether everything is to stop, and nothing begins any more.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
     /// Whether a child is on its way out for good; adding it now means: again, when it is gone.

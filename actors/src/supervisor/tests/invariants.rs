@@ -76,7 +76,7 @@ fn act(world: &mut World, deed: Deed) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(700))]
 
     /// Whatever the history: the ledger holds at every action; when all obey and nothing fails any more, the wanted are
     /// up; and when everything is told to stop, everything stops.

@@ -151,7 +151,7 @@ fn any_event() -> impl Strategy<Value = (u8, u8, Exit, Restart)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn the_core_does_what_the_model_does(

@@ -86,7 +86,7 @@ fn siblings_do_not_notice_a_parked_child_unless_they_are_tied_to_it() {
 
     let mut state = parked(Strategy::RestForOne, &["b"]);
     assert_eq!(hear(&mut state, 2, exited("b", 1, Exit::Stopped)), [], "b was stopped with a, and waits for it");
-    assert!(state.is_waiting("b"));
+    assert!(state.waiting().eq(["b"]));
     assert_eq!(hear(&mut state.clone(), 3, remove("a")), [forget("a"), start("b", 2)], "nothing to wait for any more");
     assert_eq!(hear(&mut state, 901, due("a", 1)), [start("a", 2)]);
     assert_eq!(hear(&mut state, 901, started("a", 2)), [start("b", 2)]);

@@ -150,7 +150,7 @@ fn two_causes_hold_a_member_until_both_are_gone() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     /// Whatever is reported: a pause is at most the longest away, one member probes at a time, a member that never failed
     /// is never held, and a probe is offered to whoever asks first once the pause is over.
