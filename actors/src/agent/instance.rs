@@ -149,8 +149,8 @@ fn verdict(in_a_row: &mut u32, allowed: u32, ending: &Ending) -> Option<Failure>
         Ending::Failed(failure) | Ending::Crashed(failure) => {
             *in_a_row += 1;
             if *in_a_row >= allowed {
-                let why = format!("{allowed} executions failed in a row, the last one: {failure}");
-                return Some(Failure::new("failing", why));
+                let why = format!("executions that failed in a row: {allowed}; the last one: {}", failure.message);
+                return Some(Failure::new(&failure.code, why));
             }
         }
     }
