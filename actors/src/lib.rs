@@ -9,6 +9,7 @@ pub mod ports;
 pub mod relay;
 pub mod service;
 pub mod supervisor;
+pub mod watchdog;
 
 /// A random number in 0..1 for backoffs: spreads restarts, decides nothing else.
 fn jitter() -> f64 {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use greenroom_config::load::Definition;
-use greenroom_contract::{NodeId, port::operator::AgentView, status::AgentStatus};
+use greenroom_contract::{NodeId, port::operator::AgentView, status::AgentStatus, tree::Ping};
 
 use crate::execution::Kit;
 
@@ -35,6 +35,8 @@ impl Facts {
             schedule: spec.schedule.as_ref().map(|schedule| schedule.summary()),
             instances: spec.instances,
             running: 0,
+            passivated: false,
+            ping: Ping::default(),
         };
         Self { view: Mutex::new(view), kit: Mutex::default() }
     }
@@ -55,10 +57,10 @@ impl Facts {
 
     /// A version took over.
     pub(super) fn took_over(&self, definition: &Definition, kit: &Arc<Kit>) {
-        let node = self.view().node;
-        let restarts = self.view().restarts;
-        let mut fresh = Self::new(node, definition).view();
-        fresh.restarts = restarts;
+        let before = self.view();
+        let mut fresh = Self::new(before.node, definition).view();
+        fresh.restarts = before.restarts;
+        fresh.ping = before.ping;
         fresh.status = AgentStatus::Idle;
         fresh.model = format!("{}/{}", kit.outfit.llm.provider(), kit.outfit.llm.model());
         self.change(|view| *view = fresh);

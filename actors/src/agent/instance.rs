@@ -4,19 +4,25 @@ use std::{collections::HashMap, sync::Arc};
 
 use greenroom_contract::{
     ExecutionId, TraceId,
-    execution::{Claimed, Failure},
+    execution::{Claimed, Failure, Fence},
     port::state::Release,
     task,
 };
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{message::Message as AgentMessage, release::give_back};
+use super::{
+    fate::{Quarantine, SharedFate},
+    message::Message as AgentMessage,
+    release::give_back,
+};
 use crate::{
     execution::{self, Assignment, Ending, Kit},
     fault::Fault,
     ports::Ports,
+    watchdog::{Finding, Pulse, Remedy, Stage, Verdict, Watch, escalate, watched},
 };
 
 pub(super) struct Instance;
@@ -27,6 +33,8 @@ pub(super) enum Message {
     Work(Box<Claimed>, Arc<Kit>),
     /// From a watcher: an execution's task has ended.
     Ended(ExecutionId, TraceId, Ending),
+    /// From the watchdog: an execution is hung or burns its thread. At most one for each is on its way.
+    Found(Fence, Finding),
     /// From its agent: abort this one.
     Cancel(ExecutionId),
     /// From its agent: end when nothing is at work any more.
@@ -36,22 +44,42 @@ pub(super) enum Message {
 pub(super) struct Args {
     pub(super) ports: Arc<Ports>,
     pub(super) path: String,
+    /// The agent's path.
+    pub(super) agent_path: String,
     pub(super) agent: ActorRef<AgentMessage>,
     pub(super) failures_before_restart: u32,
 }
 
 pub(super) struct State {
     args: Args,
-    tasks: HashMap<ExecutionId, AbortHandle>,
+    tasks: HashMap<ExecutionId, Running>,
     failures_in_a_row: u32,
     stopping: bool,
 }
 
+/// An execution at work.
+struct Running {
+    fence: Fence,
+    trace_id: TraceId,
+    task: AbortHandle,
+    cancel: CancellationToken,
+    pulse: Arc<Pulse>,
+    fate: SharedFate,
+    stage: Stage,
+    _watch: Watch,
+}
+
 impl Drop for State {
     fn drop(&mut self) {
-        // However the instance ends, its executions do not outlive it.
-        for task in self.tasks.values() {
-            task.abort();
+        // However the instance ends, its executions do not outlive it, except one that does not give its thread back.
+        let tasks: Vec<Running> = self.tasks.drain().map(|(_, running)| running).collect();
+        for running in tasks {
+            running.cancel.cancel();
+            running.task.abort();
+            let spins = matches!(self.args.ports.watchdog.judge(&running.pulse), Verdict::CpuBound { .. });
+            if spins && !running.pulse.is_fenced() {
+                self.args.quarantine(&running);
+            }
         }
     }
 }
@@ -80,9 +108,11 @@ impl Actor for Instance {
         match message {
             Message::Work(claimed, kit) => state.run(&myself, *claimed, kit),
             Message::Ended(execution, trace_id, ending) => state.ended(execution, trace_id, ending)?,
+            Message::Found(fence, finding) => state.found(&myself, fence, &finding),
             Message::Cancel(execution) => {
-                if let Some(task) = state.tasks.get(&execution) {
-                    task.abort();
+                if let Some(running) = state.tasks.get(&execution) {
+                    running.cancel.cancel();
+                    running.task.abort();
                 }
             }
             Message::Stop => state.stopping = true,
@@ -102,22 +132,46 @@ impl State {
         let span = tracing::info_span!(
             "execution", trace_id = %claimed.event.trace_id, agent = %claimed.agent, execution_id = %execution
         );
-        let assignment =
-            Assignment { claimed, kit, ports: Arc::clone(&self.args.ports), parent: self.args.path.clone() };
-        let work = span.in_scope(|| task::spawn("execution", execution::run(assignment)));
-        self.tasks.insert(execution, work.abort_handle());
-        let instance = myself.clone();
         let ports = Arc::clone(&self.args.ports);
-        let watch = async move {
-            let ending = match work.await {
-                Ok(ending) => ending,
-                Err(error) if error.is_panic() => {
-                    let failure = Failure::new("panicked", crate::fault::panic_message(error));
-                    tracing::error!(error = %failure, "The execution's task panicked.");
-                    Ending::Crashed(failure)
-                }
-                Err(_) => Ending::Fenced,
-            };
+        let (pulse, cancel) = (ports.watchdog.pulse(), CancellationToken::new());
+        let assignment = Assignment {
+            claimed,
+            kit,
+            ports: Arc::clone(&ports),
+            parent: self.args.path.clone(),
+            pulse: Arc::clone(&pulse),
+            cancel: cancel.clone(),
+        };
+        let work = span.in_scope(|| {
+            let pulse = Arc::clone(&pulse);
+            task::spawn("execution", async move { watched(&pulse, execution::run(assignment)).await })
+        });
+        let watch = ports.watchdog.watch(Arc::clone(&pulse), {
+            let instance = myself.clone();
+            // One that has ended has dropped its watches too.
+            move |finding| drop(instance.send_message(Message::Found(fence, finding)))
+        });
+        let (task, fate) = (work.abort_handle(), SharedFate::default());
+        let running = Running {
+            fence,
+            trace_id,
+            task,
+            cancel,
+            pulse,
+            fate: Arc::clone(&fate),
+            stage: Stage::Watched,
+            _watch: watch,
+        };
+        self.tasks.insert(execution, running);
+        let instance = myself.clone();
+        let await_end = async move {
+            let ended = work.await;
+            if let Some(quarantine) = fate.release() {
+                // Everybody has gone on without it.
+                quarantine.end(&ended);
+                return;
+            }
+            let ending = fate.judge(ended);
             if let Ending::Crashed(_) = ending {
                 // Before anyone hears of it: the instance's restart would give it back uncounted.
                 give_back(ports, fence, Release::Crashed).await;
@@ -125,7 +179,50 @@ impl State {
             // An instance that has ended left the execution to its agent.
             drop(instance.send_message(Message::Ended(execution, trace_id, ending)));
         };
-        task::spawn("execution-watcher", watch.instrument(span));
+        task::spawn("execution-watcher", await_end.instrument(span));
+    }
+
+    /// The watchdog has found something: go as far as is due. Nothing here waits for the victim.
+    fn found(&mut self, myself: &ActorRef<Message>, fence: Fence, finding: &Finding) {
+        let Some(running) = self.tasks.get_mut(&fence.execution).filter(|running| running.fence == fence) else {
+            return;
+        };
+        let patience = &self.args.ports.watchdog.rules().patience;
+        let remedy = escalate(&mut running.stage, finding.verdict, finding.at, patience);
+        let why = why(finding);
+        let (execution_id, trace_id, place) = (fence.execution, running.trace_id, self.args.path.as_str());
+        match remedy {
+            Remedy::Wait => {}
+            Remedy::Warn => {
+                tracing::warn!(%trace_id, %execution_id, place, error = %why, "An execution holds its thread.")
+            }
+            Remedy::Cancel => {
+                tracing::error!(%trace_id, %execution_id, place, error = %why, "A hung execution is asked to end.");
+                running.fate.doom(why);
+                running.cancel.cancel();
+            }
+            Remedy::Abort => {
+                tracing::error!(%trace_id, %execution_id, place, error = %why, "An execution is killed.");
+                running.fate.doom(why);
+                running.cancel.cancel();
+                running.task.abort();
+                self.args.ports.table.update(&self.args.path, |place| place.kills += 1);
+            }
+            Remedy::Quarantine => {
+                tracing::error!(
+                    %trace_id, %execution_id, place, error = %why,
+                    "A killed execution does not end: it is fenced and left behind, and its work is given to others."
+                );
+                self.args.quarantine(running);
+                let (instance, ports) = (myself.clone(), Arc::clone(&self.args.ports));
+                let ended = Message::Ended(fence.execution, trace_id, Ending::Crashed(why));
+                task::spawn("quarantine", async move {
+                    give_back(ports, fence, Release::Crashed).await;
+                    // From here on it is like any other crash: a new generation of the instance takes over.
+                    drop(instance.send_message(ended));
+                });
+            }
+        }
     }
 
     fn ended(&mut self, execution: ExecutionId, trace_id: TraceId, ending: Ending) -> Result<(), ActorProcessingErr> {
@@ -139,12 +236,36 @@ impl State {
     }
 }
 
+impl Args {
+    fn quarantine(&self, running: &Running) {
+        running.pulse.fence();
+        let (dog, table) = (&self.ports.watchdog, &self.ports.table);
+        running.fate.quarantine(Quarantine::begin(dog, table, &self.agent_path, &self.path, running.fence.execution));
+    }
+}
+
+/// A finding as the failure that it is.
+fn why(finding: &Finding) -> Failure {
+    let (at, op) = (finding.at, &finding.op);
+    match finding.verdict {
+        Verdict::CpuBound { since } => {
+            let held = at.saturating_sub(since);
+            Failure::new("cpu_bound", format!("it has held its thread for {held:.1?} without a pause ({op})"))
+        }
+        Verdict::Hung { since } => {
+            let silent = at.saturating_sub(since);
+            Failure::new("hung", format!("it was silent for {silent:.1?}, longer than allowed ({op})"))
+        }
+        Verdict::Idle | Verdict::Busy | Verdict::Progressing => Failure::new("killed", op.clone()),
+    }
+}
+
 /// Whether the instance is to be restarted after an execution's end, and why: a panic at once, failures only when there
 /// are so many in a row; a success begins the count anew.
 fn verdict(in_a_row: &mut u32, allowed: u32, ending: &Ending) -> Option<Failure> {
     match ending {
         Ending::Succeeded => *in_a_row = 0,
-        Ending::Fenced => {}
+        Ending::Fenced | Ending::Cancelled => {}
         Ending::Crashed(failure) => return Some(failure.clone()),
         Ending::Failed(failure) => {
             *in_a_row += 1;

@@ -8,6 +8,7 @@
 
 mod actor;
 mod facts;
+mod fate;
 mod feeder;
 mod fitting;
 mod handle;

@@ -44,6 +44,21 @@ pub struct Place {
     /// Restarts in its window, against its budget.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// How many times it had to be killed because it did not stop.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub kills: u32,
+    /// How many of its former tasks did not end when they were killed: they are fenced and left behind.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub quarantined: u32,
+    /// How many results of fenced tasks came too late and were thrown away.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub late_results: u32,
+    /// Whether it was put to sleep because it had nothing to do; the next message wakes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passivated: bool,
+    /// Whether its mailbox answers, for an agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping: Option<Ping>,
     /// What waits for it.
     pub inbox: u64,
     /// What it does now.
@@ -55,6 +70,20 @@ pub struct Place {
     /// Its children, in the order of their paths.
     #[serde(default)]
     pub children: Vec<Place>,
+}
+
+/// The last round trips through a mailbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ping {
+    /// When it was last asked whether it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_ping: Option<Timestamp>,
+    /// When it last answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_pong: Option<Timestamp>,
+    /// How long the last answer took, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt_us: Option<u64>,
 }
 
 /// How much of a restart budget is spent.
@@ -169,6 +198,11 @@ impl Table {
                     generation: 1,
                     restarts: 0,
                     budget: None,
+                    kills: 0,
+                    quarantined: 0,
+                    late_results: 0,
+                    passivated: false,
+                    ping: None,
                     inbox: 0,
                     work: None,
                     failures: VecDeque::new(),
@@ -258,6 +292,10 @@ impl Table {
     }
 }
 
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 fn set_status(place: &mut Place, status: AgentStatus, now: Timestamp) {
     if place.status != status {
         place.status = status;
@@ -290,6 +328,11 @@ fn unreachable_root(now: Timestamp) -> Place {
         generation: 0,
         restarts: 0,
         budget: None,
+        kills: 0,
+        quarantined: 0,
+        late_results: 0,
+        passivated: false,
+        ping: None,
         inbox: 0,
         work: None,
         failures: VecDeque::new(),

@@ -67,6 +67,7 @@ impl Shell {
         let args = instance::Args {
             ports: Arc::clone(&self.ports),
             path,
+            agent_path: self.path.clone(),
             agent: myself.clone(),
             failures_before_restart: self.definition.spec.supervision.failures_before_restart,
         };
