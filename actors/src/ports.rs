@@ -11,7 +11,7 @@ use greenroom_contract::{
 };
 use tokio::sync::{Notify, broadcast};
 
-use crate::watchdog::Watchdog;
+use crate::{supervisor::Breaker, watchdog::Watchdog};
 
 /// The outside world of every actor of a node. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub struct Ports {
     pub given_back: Arc<AtomicU64>,
     /// Watches over every execution.
     pub watchdog: Watchdog,
+    /// Knows when many agents fail of one cause.
+    pub storm: Breaker,
 }
 
 /// Fits an agent out. Implemented by the node, which knows the providers.

@@ -3,13 +3,13 @@
 use std::{collections::HashMap, sync::Arc};
 
 use greenroom_contract::{
-    ExecutionId, TraceId,
+    AgentId, ExecutionId, TraceId,
     execution::{Claimed, Failure, Fence},
     port::state::Release,
     task,
 };
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -22,6 +22,7 @@ use crate::{
     execution::{self, Assignment, Ending, Kit},
     fault::Fault,
     ports::Ports,
+    supervisor::Verdict as Standing,
     watchdog::{Finding, Pulse, Remedy, Stage, Verdict, Watch, escalate, watched},
 };
 
@@ -48,6 +49,8 @@ pub(super) struct Args {
     pub(super) agent_path: String,
     pub(super) agent: ActorRef<AgentMessage>,
     pub(super) failures_before_restart: u32,
+    /// The agent's name, by which storms know it.
+    pub(super) name: AgentId,
 }
 
 pub(super) struct State {
@@ -66,6 +69,8 @@ struct Running {
     pulse: Arc<Pulse>,
     fate: SharedFate,
     stage: Stage,
+    /// Whom its model belongs to.
+    provider: String,
     _watch: Watch,
 }
 
@@ -133,6 +138,7 @@ impl State {
             "execution", trace_id = %claimed.event.trace_id, agent = %claimed.agent, execution_id = %execution
         );
         let ports = Arc::clone(&self.args.ports);
+        let provider = kit.outfit.llm.provider().to_owned();
         let (pulse, cancel) = (ports.watchdog.pulse(), CancellationToken::new());
         let assignment = Assignment {
             claimed,
@@ -160,6 +166,7 @@ impl State {
             pulse,
             fate: Arc::clone(&fate),
             stage: Stage::Watched,
+            provider,
             _watch: watch,
         };
         self.tasks.insert(execution, running);
@@ -225,9 +232,28 @@ impl State {
         }
     }
 
+    /// Tells the breaker how work ended. Whether the failure is one that many have at once: then it is not this agent's.
+    fn is_by_storm(&self, provider: &str, ending: &Ending) -> bool {
+        let (storm, name, now) = (&self.args.ports.storm, self.args.name.as_str(), Instant::now());
+        match ending {
+            Ending::Succeeded => {
+                storm.succeeded(name, now);
+                false
+            }
+            Ending::Failed(failure) => match cause(failure, provider) {
+                Some(cause) => matches!(storm.failed(name, &cause, now), Standing::Paused(_)),
+                None => false,
+            },
+            Ending::Fenced | Ending::Cancelled | Ending::Crashed(_) => false,
+        }
+    }
+
     fn ended(&mut self, execution: ExecutionId, trace_id: TraceId, ending: Ending) -> Result<(), ActorProcessingErr> {
-        self.tasks.remove(&execution);
-        let verdict = verdict(&mut self.failures_in_a_row, self.args.failures_before_restart, &ending);
+        let provider = self.tasks.remove(&execution).map(|running| running.provider).unwrap_or_default();
+        let verdict = match self.is_by_storm(&provider, &ending) {
+            true => None,
+            false => verdict(&mut self.failures_in_a_row, self.args.failures_before_restart, &ending),
+        };
         drop(self.args.agent.send_message(AgentMessage::Ended { execution, trace_id, ending }));
         match verdict {
             Some(failure) => Err(Fault::boxed(failure)),
@@ -242,6 +268,12 @@ impl Args {
         let (dog, table) = (&self.ports.watchdog, &self.ports.table);
         running.fate.quarantine(Quarantine::begin(dog, table, &self.agent_path, &self.path, running.fence.execution));
     }
+}
+
+/// The provider's trouble that a failure comes of, if it does.
+fn cause(failure: &Failure, provider: &str) -> Option<String> {
+    let by_provider = ["rate_limited", "provider_unavailable", "provider_timeout", "authentication", "quota_exhausted"];
+    by_provider.contains(&failure.code.as_str()).then(|| format!("{} {provider}", failure.code))
 }
 
 /// A finding as the failure that it is.

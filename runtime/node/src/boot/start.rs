@@ -5,11 +5,11 @@ use std::{net::SocketAddr, sync::Arc};
 use greenroom_actors::{
     agent,
     caretaker::{LEASE, Vitals, dead_letters, store_monitor},
-    orchestrator::Orchestrator,
+    orchestrator::{Orchestrator, rounds},
     ports::Ports,
     relay::relay,
     service::service,
-    supervisor::{ChildSpec, State as Children, Supervisor, SupervisorHandle},
+    supervisor::{Breaker, ChildSpec, State as Children, Supervisor, SupervisorHandle},
     watchdog::{Rules, Sampler, Time, Watchdog},
 };
 use greenroom_bus::EmbeddedBus;
@@ -89,6 +89,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         ended: broadcast::channel(ENDS_KEPT).0,
         given_back: Arc::default(),
         watchdog: watchdog.clone(),
+        storm: Breaker::default(),
     });
     // The lease comes first: what a node without one holds counts as a dead node's.
     state.heartbeat(&config.node, LEASE).await?;
@@ -112,6 +113,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     root.add(relay(Arc::clone(&ports), replies));
     root.add(gateway(doors(&config, &ports, &orchestrator, &closing), listener));
     orchestrator.apply(loaded);
+    root.add(rounds(orchestrator.clone()));
     root.add(config_watcher(&config, orchestrator.clone()));
     orchestrator.set_ready(true);
     write_address(&config, addr)?;

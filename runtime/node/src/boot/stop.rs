@@ -51,6 +51,12 @@ pub async fn run_until_stopped(node: Node) -> Result<Outcome, BootError> {
     }
 }
 
+/// Takes a node down at once, within its own grace: for programs that have a node inside.
+pub async fn stop(node: Node) -> Outcome {
+    let grace = node.config.shutdown_grace;
+    take_down(node, grace).await
+}
+
 async fn take_down(node: Node, grace: Duration) -> Outcome {
     node.orchestrator.set_ready(false);
     node.closing.cancel();
