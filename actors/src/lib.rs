@@ -10,6 +10,9 @@ pub mod ports;
 pub mod relay;
 pub mod service;
 pub mod supervisor;
+#[cfg(test)]
+mod testing;
+pub mod watchdog;
 
 /// A random number in 0..1 for backoffs: spreads restarts, decides nothing else.
 fn jitter() -> f64 {

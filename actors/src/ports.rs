@@ -11,6 +11,8 @@ use greenroom_contract::{
 };
 use tokio::sync::{Notify, broadcast};
 
+use crate::{supervisor::Breaker, watchdog::Watchdog};
+
 /// The outside world of every actor of a node. Cheap to clone.
 #[derive(Clone)]
 pub struct Ports {
@@ -32,6 +34,10 @@ pub struct Ports {
     pub ended: broadcast::Sender<ExecutionId>,
     /// Executions that had to be aborted and given back because the time to stop was over.
     pub given_back: Arc<AtomicU64>,
+    /// Watches over every execution.
+    pub watchdog: Watchdog,
+    /// Knows when many agents fail of one cause.
+    pub storm: Breaker,
 }
 
 /// Fits an agent out. Implemented by the node, which knows the providers.

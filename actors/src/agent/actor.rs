@@ -2,36 +2,37 @@
 
 use std::sync::Arc;
 
-use greenroom_config::load::Definition;
 use greenroom_contract::execution::Failure;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::{BRANCH, Facts, handle::AgentHandle, message::Message, shell::Shell};
 use crate::{
+    execution::Behaviour,
     fault::exit_of,
     ports::Ports,
     supervisor::{ChildSpec, Event, Policy},
 };
 
-/// An agent as a child of the agents' supervisor. `handle` points at whichever generation is up; `facts` are kept
-/// current by it.
+/// An agent as a child of the agents' supervisor. `handle` points at whichever generation is up and holds the definition
+/// that it begins with; `facts` are kept current by it; `behaviour` is what it does with an event.
 pub fn agent(
     ports: Arc<Ports>,
-    definition: Arc<Definition>,
     handle: AgentHandle,
     facts: Arc<Facts>,
+    behaviour: Arc<dyn Behaviour>,
     policy: Policy,
 ) -> ChildSpec {
     ChildSpec {
-        name: definition.spec.name.to_string(),
+        name: handle.definition().spec.name.to_string(),
         kind: "agent",
         policy,
-        start: Arc::new(move |supervisor, _generation| {
+        start: Arc::new(move |supervisor, generation| {
             let args = Args {
                 ports: Arc::clone(&ports),
-                definition: Arc::clone(&definition),
                 handle: handle.clone(),
                 facts: Arc::clone(&facts),
+                behaviour: Arc::clone(&behaviour),
+                generation,
             };
             Box::pin(async move {
                 let spawned = Actor::spawn_linked(None, Agent, args, supervisor).await;
@@ -51,9 +52,10 @@ struct Agent;
 
 struct Args {
     ports: Arc<Ports>,
-    definition: Arc<Definition>,
     handle: AgentHandle,
     facts: Arc<Facts>,
+    behaviour: Arc<dyn Behaviour>,
+    generation: u32,
 }
 
 impl Actor for Agent {
@@ -62,9 +64,16 @@ impl Actor for Agent {
     type Arguments = Args;
 
     async fn pre_start(&self, myself: ActorRef<Message>, args: Args) -> Result<Shell, ActorProcessingErr> {
-        let path = format!("{BRANCH}/{}", args.definition.spec.name);
+        let definition = args.handle.definition();
+        let path = format!("{BRANCH}/{}", definition.spec.name);
+        args.facts.nobody();
+        args.ports.storm.joined(definition.spec.name.as_str());
         args.handle.point_at(myself.clone());
-        let mut shell = Shell::new(args.ports, args.definition, args.facts, path);
+        let mut shell = Shell::new(args.ports, definition, args.facts, args.behaviour, path);
+        if args.generation > 1 {
+            // Operators and reloads start no new shell: the one before ended abnormally.
+            shell.shell_was_restarted();
+        }
         shell.fit_out(&myself);
         Ok(shell)
     }
@@ -77,10 +86,18 @@ impl Actor for Agent {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Fitted { fitting, definition, result } => shell.fitted(&myself, fitting, definition, result).await,
-            Message::Claimed(claimed, credit) => shell.claimed(*claimed, credit),
-            Message::Ended { execution, trace_id, ending } => shell.ended(execution, trace_id, &ending),
+            Message::Ping(asked) => {
+                shell.pong(asked);
+                return Ok(());
+            }
+            Message::Claimed(claimed, credit) => shell.claimed(&myself, *claimed, credit),
+            Message::Ended { execution, trace_id, ending } => shell.ended(&myself, execution, trace_id, &ending),
             Message::Due { child, generation } => shell.decide(&myself, Event::Due { child, generation }).await,
-            Message::Overdue { child, generation } => shell.kill(&child, generation),
+            Message::Overdue { instance } => shell.kill(instance),
+            Message::Passivate(turn) => shell.passivate(&myself, turn).await,
+            Message::Admit => shell.admit(&myself),
+            Message::Wake => shell.wake(&myself),
+            Message::FitAgain(fitting) => shell.fit_again(&myself, fitting),
             Message::Reload(definition) => shell.reload(&myself, definition),
             Message::Pause => shell.pause(),
             Message::Resume => shell.resume(&myself),

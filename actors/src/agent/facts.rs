@@ -1,16 +1,21 @@
 //! What is known of an agent from outside: written by its shell, read by the registry without asking it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use greenroom_config::load::Definition;
-use greenroom_contract::{NodeId, port::operator::AgentView, status::AgentStatus};
+use greenroom_contract::{NodeId, port::operator::AgentView, status::AgentStatus, tree::Ping};
 
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::vital::{Care, Vital};
 use crate::execution::Kit;
 
 /// The facts of one agent.
 pub struct Facts {
     view: Mutex<AgentView>,
     kit: Mutex<Option<Arc<Kit>>>,
+    vital: Mutex<Vital>,
 }
 
 impl Facts {
@@ -35,8 +40,10 @@ impl Facts {
             schedule: spec.schedule.as_ref().map(|schedule| schedule.summary()),
             instances: spec.instances,
             running: 0,
+            passivated: false,
+            ping: Ping::default(),
         };
-        Self { view: Mutex::new(view), kit: Mutex::default() }
+        Self { view: Mutex::new(view), kit: Mutex::default(), vital: Mutex::default() }
     }
 
     /// A copy, with the tools as they are now.
@@ -53,12 +60,50 @@ impl Facts {
         change(&mut self.view.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// What is to be done about it now.
+    pub(crate) fn care(&self, definition: &Definition) -> Care {
+        let spec = &definition.spec;
+        let care = self.vital().care(Instant::now(), spec.supervision.ping_every.0, spec.idle.flush_after.0);
+        if care == Care::Ping {
+            self.change(|view| view.ping.last_ping = Some(Timestamp::now()));
+        }
+        care
+    }
+
+    /// It answered a question of this moment.
+    pub(super) fn pong(&self, asked: Instant) -> Ping {
+        self.vital().answered();
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        view.ping.last_pong = Some(Timestamp::now());
+        view.ping.rtt_us = Some(asked.elapsed().as_micros() as u64);
+        view.ping
+    }
+
+    /// There is nobody who could answer: it is being restarted, or begins anew.
+    pub(crate) fn nobody(&self) {
+        self.vital().answered();
+    }
+
+    /// Notes whether it has something to do; returns its turn.
+    pub(super) fn works(&self, works: bool) -> u64 {
+        self.vital().works(works, Instant::now())
+    }
+
+    /// It was put to sleep: model and tools are let go.
+    pub(super) fn asleep(&self) {
+        *self.kit.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn vital(&self) -> MutexGuard<'_, Vital> {
+        self.vital.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A version took over.
     pub(super) fn took_over(&self, definition: &Definition, kit: &Arc<Kit>) {
-        let node = self.view().node;
-        let restarts = self.view().restarts;
-        let mut fresh = Self::new(node, definition).view();
-        fresh.restarts = restarts;
+        let before = self.view();
+        let mut fresh = Self::new(before.node, definition).view();
+        fresh.restarts = before.restarts;
+        fresh.ping = before.ping;
         fresh.status = AgentStatus::Idle;
         fresh.model = format!("{}/{}", kit.outfit.llm.provider(), kit.outfit.llm.model());
         self.change(|view| *view = fresh);

@@ -12,15 +12,21 @@ use ractor::ActorRef;
 
 use super::message::Message;
 use crate::{
-    execution::{Kit, persist},
+    execution::{Behaviour, Kit, persist},
     ports::Ports,
 };
 
 /// Starts a fitting; its outcome comes back as [`Message::Fitted`].
-pub(super) fn fit(ports: Arc<Ports>, definition: Arc<Definition>, fitting: u32, agent: ActorRef<Message>) {
+pub(super) fn fit(
+    ports: Arc<Ports>,
+    definition: Arc<Definition>,
+    behaviour: Arc<dyn Behaviour>,
+    fitting: u32,
+    agent: ActorRef<Message>,
+) {
     let attempt = task::spawn("fitting", {
         let (ports, definition) = (Arc::clone(&ports), Arc::clone(&definition));
-        async move { fitted(&ports, &definition).await }
+        async move { fitted(&ports, &definition, behaviour).await }
     });
     task::spawn("fitting-watcher", async move {
         let result = match attempt.await {
@@ -32,10 +38,10 @@ pub(super) fn fit(ports: Arc<Ports>, definition: Arc<Definition>, fitting: u32, 
     });
 }
 
-async fn fitted(ports: &Ports, definition: &Definition) -> Result<Kit, Failure> {
+async fn fitted(ports: &Ports, definition: &Definition, behaviour: Arc<dyn Behaviour>) -> Result<Kit, Failure> {
     let spec = Arc::new(definition.spec.clone());
     let outfit = ports.outfitter.outfit(Arc::clone(&spec)).await?;
-    let kit = Kit::new(Arc::clone(&spec), outfit);
+    let kit = Kit::with_behaviour(Arc::clone(&spec), outfit, behaviour);
     let kept = serde_json::to_value(&*spec).map_err(|error| Failure::new("definition", error.to_string()))?;
     persist("version", || ports.state.save_version(&spec.name, &kit.version, kept.clone()))
         .await

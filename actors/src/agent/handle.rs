@@ -5,24 +5,36 @@ use std::sync::{Arc, PoisonError, RwLock};
 use greenroom_config::load::Definition;
 use greenroom_contract::ExecutionId;
 use ractor::ActorRef;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::message::Message;
 
-/// A stable address. While the agent is being restarted, messages to it are dropped: each of them is a wish about the
-/// present that the next generation reads from its definition.
-#[derive(Clone, Default)]
+/// A stable address, and the definition that is wanted now. While the agent is being restarted, messages to it are
+/// dropped: each of them is a wish about the present that the next generation reads from its definition.
+#[derive(Clone)]
 pub struct AgentHandle {
     current: Arc<RwLock<Option<ActorRef<Message>>>>,
+    definition: Arc<RwLock<Arc<Definition>>>,
 }
 
 impl AgentHandle {
+    /// The address of an agent that is about to start.
+    pub fn new(definition: Arc<Definition>) -> Self {
+        Self { current: Arc::default(), definition: Arc::new(RwLock::new(definition)) }
+    }
+
     pub(super) fn point_at(&self, actor: ActorRef<Message>) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);
     }
 
-    /// Takes up a changed definition.
+    /// The definition that is wanted: each generation begins with it.
+    pub fn definition(&self) -> Arc<Definition> {
+        Arc::clone(&self.definition.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes up a changed definition, now or at the next start.
     pub fn reload(&self, definition: Arc<Definition>) {
+        *self.definition.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&definition);
         self.send(Message::Reload(definition));
     }
 
@@ -46,6 +58,23 @@ impl AgentHandle {
         self.send(Message::Cancel(execution));
     }
 
+    /// Asks whether it answers; the answer is noted in its facts. Returns whether there was anybody to ask.
+    pub(crate) fn ping(&self) -> bool {
+        self.send(Message::Ping(Instant::now()))
+    }
+
+    /// Puts it to sleep, if it had no work since the given turn.
+    pub(crate) fn passivate(&self, turn: u64) {
+        self.send(Message::Passivate(turn));
+    }
+
+    /// Ends its shell at once, because it does not answer; its supervisor starts the next.
+    pub(crate) fn kill(&self) {
+        if let Some(actor) = self.current.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            actor.kill();
+        }
+    }
+
     /// Takes nothing new, and resolves when nothing is at work any more.
     pub async fn drain(&self) {
         let (done, drained) = oneshot::channel();
@@ -54,10 +83,12 @@ impl AgentHandle {
         drop(drained.await);
     }
 
-    fn send(&self, message: Message) {
+    fn send(&self, message: Message) -> bool {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if current.is_none_or(|actor| actor.send_message(message).is_err()) {
+        let heard = current.is_some_and(|actor| actor.send_message(message).is_ok());
+        if !heard {
             tracing::debug!("An agent that is not up was addressed.");
         }
+        heard
     }
 }

@@ -3,20 +3,27 @@
 use std::{collections::HashMap, sync::Arc};
 
 use greenroom_contract::{
-    ExecutionId, TraceId,
-    execution::{Claimed, Failure},
+    AgentId, ExecutionId, TraceId,
+    execution::{Claimed, Failure, Fence},
     port::state::Release,
     task,
 };
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{message::Message as AgentMessage, release::give_back};
+use super::{
+    fate::{Quarantine, SharedFate},
+    message::Message as AgentMessage,
+    release::give_back,
+};
 use crate::{
     execution::{self, Assignment, Ending, Kit},
     fault::Fault,
     ports::Ports,
+    supervisor::Verdict as Standing,
+    watchdog::{Finding, Pulse, Remedy, Stage, Verdict, Watch, escalate, watched},
 };
 
 pub(super) struct Instance;
@@ -27,6 +34,8 @@ pub(super) enum Message {
     Work(Box<Claimed>, Arc<Kit>),
     /// From a watcher: an execution's task has ended.
     Ended(ExecutionId, TraceId, Ending),
+    /// From the watchdog: an execution is hung or burns its thread. At most one for each is on its way.
+    Found(Fence, Finding),
     /// From its agent: abort this one.
     Cancel(ExecutionId),
     /// From its agent: end when nothing is at work any more.
@@ -36,22 +45,46 @@ pub(super) enum Message {
 pub(super) struct Args {
     pub(super) ports: Arc<Ports>,
     pub(super) path: String,
+    /// The agent's path.
+    pub(super) agent_path: String,
     pub(super) agent: ActorRef<AgentMessage>,
     pub(super) failures_before_restart: u32,
+    /// The agent's name, by which storms know it.
+    pub(super) name: AgentId,
 }
 
 pub(super) struct State {
     args: Args,
-    tasks: HashMap<ExecutionId, AbortHandle>,
+    tasks: HashMap<ExecutionId, Running>,
     failures_in_a_row: u32,
     stopping: bool,
 }
 
+/// An execution at work.
+struct Running {
+    fence: Fence,
+    trace_id: TraceId,
+    task: AbortHandle,
+    cancel: CancellationToken,
+    pulse: Arc<Pulse>,
+    fate: SharedFate,
+    stage: Stage,
+    /// Whom its model belongs to.
+    provider: String,
+    _watch: Watch,
+}
+
 impl Drop for State {
     fn drop(&mut self) {
-        // However the instance ends, its executions do not outlive it.
-        for task in self.tasks.values() {
-            task.abort();
+        // However the instance ends, its executions do not outlive it, except one that does not give its thread back.
+        let tasks: Vec<Running> = self.tasks.drain().map(|(_, running)| running).collect();
+        for running in tasks {
+            running.cancel.cancel();
+            running.task.abort();
+            let spins = matches!(self.args.ports.watchdog.judge(&running.pulse), Verdict::CpuBound { .. });
+            if spins && !running.pulse.is_fenced() {
+                self.args.quarantine(&running);
+            }
         }
     }
 }
@@ -80,9 +113,11 @@ impl Actor for Instance {
         match message {
             Message::Work(claimed, kit) => state.run(&myself, *claimed, kit),
             Message::Ended(execution, trace_id, ending) => state.ended(execution, trace_id, ending)?,
+            Message::Found(fence, finding) => state.found(&myself, fence, &finding),
             Message::Cancel(execution) => {
-                if let Some(task) = state.tasks.get(&execution) {
-                    task.abort();
+                if let Some(running) = state.tasks.get(&execution) {
+                    running.cancel.cancel();
+                    running.task.abort();
                 }
             }
             Message::Stop => state.stopping = true,
@@ -102,22 +137,48 @@ impl State {
         let span = tracing::info_span!(
             "execution", trace_id = %claimed.event.trace_id, agent = %claimed.agent, execution_id = %execution
         );
-        let assignment =
-            Assignment { claimed, kit, ports: Arc::clone(&self.args.ports), parent: self.args.path.clone() };
-        let work = span.in_scope(|| task::spawn("execution", execution::run(assignment)));
-        self.tasks.insert(execution, work.abort_handle());
-        let instance = myself.clone();
         let ports = Arc::clone(&self.args.ports);
-        let watch = async move {
-            let ending = match work.await {
-                Ok(ending) => ending,
-                Err(error) if error.is_panic() => {
-                    let failure = Failure::new("panicked", crate::fault::panic_message(error));
-                    tracing::error!(error = %failure, "The execution's task panicked.");
-                    Ending::Crashed(failure)
-                }
-                Err(_) => Ending::Fenced,
-            };
+        let provider = kit.outfit.llm.provider().to_owned();
+        let (pulse, cancel) = (ports.watchdog.pulse(), CancellationToken::new());
+        let assignment = Assignment {
+            claimed,
+            kit,
+            ports: Arc::clone(&ports),
+            parent: self.args.path.clone(),
+            pulse: Arc::clone(&pulse),
+            cancel: cancel.clone(),
+        };
+        let work = span.in_scope(|| {
+            let pulse = Arc::clone(&pulse);
+            task::spawn("execution", async move { watched(&pulse, execution::run(assignment)).await })
+        });
+        let watch = ports.watchdog.watch(Arc::clone(&pulse), {
+            let instance = myself.clone();
+            // One that has ended has dropped its watches too.
+            move |finding| drop(instance.send_message(Message::Found(fence, finding)))
+        });
+        let (task, fate) = (work.abort_handle(), SharedFate::default());
+        let running = Running {
+            fence,
+            trace_id,
+            task,
+            cancel,
+            pulse,
+            fate: Arc::clone(&fate),
+            stage: Stage::Watched,
+            provider,
+            _watch: watch,
+        };
+        self.tasks.insert(execution, running);
+        let instance = myself.clone();
+        let await_end = async move {
+            let ended = work.await;
+            if let Some(quarantine) = fate.release() {
+                // Everybody has gone on without it.
+                quarantine.end(&ended);
+                return;
+            }
+            let ending = fate.judge(ended);
             if let Ending::Crashed(_) = ending {
                 // Before anyone hears of it: the instance's restart would give it back uncounted.
                 give_back(ports, fence, Release::Crashed).await;
@@ -125,17 +186,109 @@ impl State {
             // An instance that has ended left the execution to its agent.
             drop(instance.send_message(Message::Ended(execution, trace_id, ending)));
         };
-        task::spawn("execution-watcher", watch.instrument(span));
+        task::spawn("execution-watcher", await_end.instrument(span));
+    }
+
+    /// The watchdog has found something: go as far as is due. Nothing here waits for the victim.
+    fn found(&mut self, myself: &ActorRef<Message>, fence: Fence, finding: &Finding) {
+        let Some(running) = self.tasks.get_mut(&fence.execution).filter(|running| running.fence == fence) else {
+            return;
+        };
+        let patience = &self.args.ports.watchdog.rules().patience;
+        let remedy = escalate(&mut running.stage, finding.verdict, finding.at, patience);
+        let why = why(finding);
+        let (execution_id, trace_id, place) = (fence.execution, running.trace_id, self.args.path.as_str());
+        match remedy {
+            Remedy::Wait => {}
+            Remedy::Warn => {
+                tracing::warn!(%trace_id, %execution_id, place, error = %why, "An execution holds its thread.")
+            }
+            Remedy::Cancel => {
+                tracing::error!(%trace_id, %execution_id, place, error = %why, "A hung execution is asked to end.");
+                running.fate.doom(why);
+                running.cancel.cancel();
+            }
+            Remedy::Abort => {
+                tracing::error!(%trace_id, %execution_id, place, error = %why, "An execution is killed.");
+                running.fate.doom(why);
+                running.cancel.cancel();
+                running.task.abort();
+                self.args.ports.table.update(&self.args.path, |place| place.kills += 1);
+            }
+            Remedy::Quarantine => {
+                tracing::error!(
+                    %trace_id, %execution_id, place, error = %why,
+                    "A killed execution does not end: it is fenced and left behind, and its work is given to others."
+                );
+                self.args.quarantine(running);
+                let (instance, ports) = (myself.clone(), Arc::clone(&self.args.ports));
+                let ended = Message::Ended(fence.execution, trace_id, Ending::Crashed(why));
+                task::spawn("quarantine", async move {
+                    give_back(ports, fence, Release::Crashed).await;
+                    // From here on it is like any other crash: a new generation of the instance takes over.
+                    drop(instance.send_message(ended));
+                });
+            }
+        }
+    }
+
+    /// Tells the breaker how work ended. Whether the failure is one that many have at once: then it is not this agent's.
+    fn is_by_storm(&self, provider: &str, ending: &Ending) -> bool {
+        let (storm, name, now) = (&self.args.ports.storm, self.args.name.as_str(), Instant::now());
+        match ending {
+            Ending::Succeeded => {
+                storm.succeeded(name, now);
+                false
+            }
+            Ending::Failed(failure) => match cause(failure, provider) {
+                Some(cause) => matches!(storm.failed(name, &cause, now), Standing::Paused(_)),
+                None => false,
+            },
+            Ending::Fenced | Ending::Cancelled | Ending::Crashed(_) => false,
+        }
     }
 
     fn ended(&mut self, execution: ExecutionId, trace_id: TraceId, ending: Ending) -> Result<(), ActorProcessingErr> {
-        self.tasks.remove(&execution);
-        let verdict = verdict(&mut self.failures_in_a_row, self.args.failures_before_restart, &ending);
+        let provider = self.tasks.remove(&execution).map(|running| running.provider).unwrap_or_default();
+        let verdict = match self.is_by_storm(&provider, &ending) {
+            true => None,
+            false => verdict(&mut self.failures_in_a_row, self.args.failures_before_restart, &ending),
+        };
         drop(self.args.agent.send_message(AgentMessage::Ended { execution, trace_id, ending }));
         match verdict {
             Some(failure) => Err(Fault::boxed(failure)),
             None => Ok(()),
         }
+    }
+}
+
+impl Args {
+    fn quarantine(&self, running: &Running) {
+        running.pulse.fence();
+        let (dog, table) = (&self.ports.watchdog, &self.ports.table);
+        running.fate.quarantine(Quarantine::begin(dog, table, &self.agent_path, &self.path, running.fence.execution));
+    }
+}
+
+/// The provider's trouble that a failure comes of, if it does.
+fn cause(failure: &Failure, provider: &str) -> Option<String> {
+    let by_provider = ["rate_limited", "provider_unavailable", "provider_timeout", "authentication", "quota_exhausted"];
+    by_provider.contains(&failure.code.as_str()).then(|| format!("{} {provider}", failure.code))
+}
+
+/// A finding as the failure that it is.
+fn why(finding: &Finding) -> Failure {
+    let (at, op) = (finding.at, &finding.op);
+    match finding.verdict {
+        Verdict::CpuBound { since } => {
+            let held = at.saturating_sub(since);
+            Failure::new("cpu_bound", format!("it has held its thread for {held:.1?} without a pause ({op})"))
+        }
+        Verdict::Hung { since } => {
+            let silent = at.saturating_sub(since);
+            Failure::new("hung", format!("it was silent for {silent:.1?}, longer than allowed ({op})"))
+        }
+        Verdict::Idle | Verdict::Busy | Verdict::Progressing => Failure::new("killed", op.clone()),
     }
 }
 
@@ -145,7 +298,7 @@ impl State {
 fn verdict(in_a_row: &mut u32, allowed: u32, ending: &Ending) -> Option<Failure> {
     match ending {
         Ending::Succeeded => *in_a_row = 0,
-        Ending::Fenced => {}
+        Ending::Fenced | Ending::Cancelled => {}
         Ending::Failed(failure) | Ending::Crashed(failure) => {
             *in_a_row += 1;
             if *in_a_row >= allowed {

@@ -7,7 +7,11 @@ use greenroom_contract::{
     ExecutionId, TraceId,
     execution::{Claimed, Failure},
 };
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use ractor::ActorId;
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::Instant,
+};
 
 use crate::execution::{Ending, Kit};
 
@@ -42,11 +46,19 @@ pub enum Message {
     },
     /// From itself: an instance had its time to stop.
     Overdue {
-        /// The instance.
-        child: String,
-        /// Which generation.
-        generation: u32,
+        /// The instance's actor: its name may be another's by now.
+        instance: ActorId,
     },
+    /// From the node's rounds: does it answer? Sent at this moment.
+    Ping(Instant),
+    /// From the node's rounds: it has had nothing to do for long. Void if it had since this turn.
+    Passivate(u64),
+    /// From itself: it was paused by a cause that others have too; may it go on?
+    Admit,
+    /// From its sentry: there is work again.
+    Wake,
+    /// From itself: try again to fit out what could not be, unless another fitting was begun since.
+    FitAgain(u32),
     /// From the orchestrator: the file changed.
     Reload(Arc<Definition>),
     /// From an operator: take nothing new.

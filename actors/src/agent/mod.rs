@@ -8,19 +8,25 @@
 
 mod actor;
 mod facts;
+mod fate;
 mod feeder;
 mod fitting;
 mod handle;
 mod instance;
 mod message;
 mod release;
+mod sentry;
 mod shell;
 mod staff;
+#[cfg(test)]
+mod tests;
+mod vital;
 
 pub use actor::agent;
 pub use facts::Facts;
 pub use handle::AgentHandle;
 pub use message::Message;
+pub(crate) use vital::Care;
 
 /// The name and path prefix under which agents stand in the tree.
 pub const BRANCH: &str = "agents";

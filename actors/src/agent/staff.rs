@@ -81,17 +81,17 @@ impl Staff {
     }
 
     /// Takes from an instance what it may still be given; it ends when it has nothing left to do.
-    pub(super) fn dismiss(&mut self, name: &str) {
-        if let Some(member) = self.members.get_mut(name) {
-            member.taking = false;
-            // One that ended just now needs no telling.
-            drop(member.actor.send_message(instance::Message::Stop));
-        }
+    pub(super) fn dismiss(&mut self, name: &str) -> Option<ActorId> {
+        let member = self.members.get_mut(name)?;
+        member.taking = false;
+        // One that ended just now needs no telling.
+        drop(member.actor.send_message(instance::Message::Stop));
+        Some(member.actor.get_id())
     }
 
     /// Ends an instance at once; what it runs is aborted.
-    pub(super) fn kill(&mut self, name: &str, generation: u32) {
-        if let Some(member) = self.members.get(name).filter(|member| member.generation == generation) {
+    pub(super) fn kill(&mut self, instance: ActorId) {
+        if let Some(member) = self.ids.get(&instance).and_then(|name| self.members.get(name)) {
             member.actor.kill();
         }
     }

@@ -14,15 +14,16 @@ use greenroom_contract::{
     status::StepStatus,
 };
 use serde_json::{Value, json};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
     hash,
     journal::{Ask, Journal, Outcome, Trouble},
-    persist,
+    persist::persist_under,
     progress::Progress,
     run::Kit,
 };
-use crate::ports::Ports;
+use crate::{ports::Ports, watchdog::Pulse};
 
 /// How much longer than the provider's own deadline a silence is borne: the provider ends it, this is the net below.
 const SILENCE_NET: Duration = Duration::from_secs(5);
@@ -39,6 +40,8 @@ pub struct Context {
     pub(super) outbox: Vec<Outgoing>,
     pub(super) checkpoint: Option<NewCheckpoint>,
     pub(super) spent: MicroUsd,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) cancel: CancellationToken,
 }
 
 impl Context {
@@ -62,11 +65,24 @@ impl Context {
         self.kit.outfit.tools.list()
     }
 
+    /// Says what the behaviour itself is about to do between its calls, and for how long it may go without a sign of
+    /// life; calling it again is one. Computing for long belongs on a blocking thread, whose end is awaited: a behaviour
+    /// that holds its thread for over a second is ended.
+    pub fn working(&self, on: &str, silence: Duration) {
+        self.progress.begin(on.to_owned(), silence);
+    }
+
+    /// Resolves when the execution is asked to end early. Calls refuse by themselves from then on; a behaviour that waits
+    /// for something else should give up too.
+    pub fn cancelled(&self) -> WaitForCancellationFutureOwned {
+        self.cancel.clone().cancelled_owned()
+    }
+
     /// The agent's state in the event's conversation, with the newest messages that its limits allow.
     pub async fn checkpoint(&self) -> Result<Checkpoint, Trouble> {
         let key = self.checkpoint_key();
         let history = self.spec().limits.history;
-        Ok(persist("checkpoint", || self.ports.state.checkpoint(&key, history)).await?)
+        Ok(persist_under(Some(&self.pulse), "checkpoint", || self.ports.state.checkpoint(&key, history)).await?)
     }
 
     /// Sets the agent's new state; it is saved in the transaction that finishes the execution.
@@ -76,10 +92,11 @@ impl Context {
 
     /// Asks the model. Journaled: a finished call is never paid twice.
     pub async fn ask(&mut self, request: Request) -> Result<Response, Trouble> {
-        self.check_steps()?;
+        self.check_going()?;
         self.check_budget().await?;
         let llm = Arc::clone(&self.kit.outfit.llm);
         let silence = request.silence;
+        let lease = silence + SILENCE_NET;
         let (provider, model) = (llm.provider().to_owned(), llm.model().to_owned());
         let ask = Ask {
             kind: StepKind::Llm,
@@ -87,14 +104,16 @@ impl Context {
             request_hash: hash::of_request(&provider, &model, &request),
             effect: Effect::None,
         };
-        self.progress.begin(format!("llm {provider}/{model}"), silence);
+        self.progress.begin(format!("llm {provider}/{model}"), lease);
         let progress = &self.progress;
         let mut failure = None;
         let failed = &mut failure;
         let outcome = self
             .journal
             .step(ask, |key| async move {
-                let answer = converse(&*llm, Request { idempotency_key: key, ..request }, silence + SILENCE_NET, progress).await;
+                // The call begins now: writing its intention may have taken a while.
+                progress.beat(lease);
+                let answer = converse(&*llm, Request { idempotency_key: key, ..request }, lease, progress).await;
                 match answer {
                     Ok(response) => {
                         let (usage, cost) = (Some(response.usage), response.cost);
@@ -108,6 +127,7 @@ impl Context {
                 }
             })
             .await?;
+        self.between_calls();
         if outcome.status == StepStatus::Failed {
             return Err(failed_ask(failure, &outcome.result));
         }
@@ -120,7 +140,7 @@ impl Context {
     /// Calls a tool that the model asked for. Journaled; what becomes of a call that a crash interrupted is decided by
     /// the tool's effect. A tool that fails or is away answers with an error that the model may work round.
     pub async fn use_tool(&mut self, wanted: &ToolUse) -> Result<Answer, Trouble> {
-        self.check_steps()?;
+        self.check_going()?;
         let known = self.tools().into_iter().find(|tool| tool.name == wanted.name).map(|tool| tool.effect);
         // A call that was made before a restart keeps its effect, also while its server is not back yet. A tool that does
         // not exist is an answer too, and journaled, so that a resume goes the same way.
@@ -142,12 +162,13 @@ impl Context {
             trace_id: self.claimed.event.trace_id,
             timeout,
         };
-        self.progress.begin(format!("tool {}", wanted.name), timeout);
+        self.progress.begin(format!("tool {}", wanted.name), timeout + SILENCE_NET);
+        let progress = &self.progress;
         let outcome = self
             .journal
             .step(ask, |key| async move {
                 let call = Call { idempotency_key: key, ..call };
-                match call_tool(&*tools, call, effect).await {
+                match call_tool(&*tools, call, effect, progress).await {
                     Ok(answer) => {
                         let status = if answer.is_error { StepStatus::Failed } else { StepStatus::Settled };
                         Outcome { status, result: to_json(&answer), usage: None, cost: None }
@@ -162,6 +183,7 @@ impl Context {
                 }
             })
             .await?;
+        self.between_calls();
         if outcome.status == StepStatus::Unknown {
             let why = format!(
                 "tool {} broke off and its effect is at_most_once: it may or may not have happened",
@@ -199,7 +221,15 @@ impl Context {
         CheckpointKey { agent: self.claimed.agent.clone(), conversation }
     }
 
-    fn check_steps(&self) -> Result<(), Trouble> {
+    /// The behaviour has its turn, and gets as long for it as a model would.
+    pub(super) fn between_calls(&self) {
+        self.progress.begin("between calls".to_owned(), self.spec().limits.silence.0 + SILENCE_NET);
+    }
+
+    fn check_going(&self) -> Result<(), Trouble> {
+        if self.cancel.is_cancelled() {
+            return Err(Trouble::Cancelled);
+        }
         let most = self.spec().limits.max_steps;
         if self.journal.len() < most {
             return Ok(());
@@ -218,7 +248,9 @@ impl Context {
         }
         if let Some(most) = budget.per_day {
             let today = start_of_day(self.ports.clock.now());
-            let spent = persist("budget", || self.ports.state.spent(&self.claimed.agent, today)).await?;
+            let spent =
+                persist_under(Some(&self.pulse), "budget", || self.ports.state.spent(&self.claimed.agent, today))
+                    .await?;
             if spent.cost >= MicroUsd::from_usd(most) {
                 let why = format!("the agent spent {} of its {} of today (UTC)", spent.cost, MicroUsd::from_usd(most));
                 return Err(Trouble::lasting("budget_exhausted", why));
@@ -251,9 +283,15 @@ async fn converse(
 }
 
 /// Calls a tool; one whose effect allows it is called once more, with the same key, when its answer got lost.
-async fn call_tool(tools: &dyn tool::Toolset, call: Call, effect: Effect) -> Result<Answer, tool::Error> {
+async fn call_tool(
+    tools: &dyn tool::Toolset,
+    call: Call,
+    effect: Effect,
+    progress: &Progress,
+) -> Result<Answer, tool::Error> {
     let net = call.timeout + SILENCE_NET;
     let once = |call: Call| async move {
+        progress.beat(net);
         let name = call.name.clone();
         match tokio::time::timeout(net, tools.call(call)).await {
             Ok(answer) => answer,

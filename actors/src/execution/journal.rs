@@ -21,7 +21,8 @@ use greenroom_contract::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::persist;
+use super::persist::persist_under;
+use crate::watchdog::Pulse;
 
 /// Why an attempt cannot go on.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +36,8 @@ pub enum Trouble {
     },
     /// The execution belongs to somebody else now: stop, write nothing.
     Fenced,
+    /// It was asked to end before its work was done: stop, write nothing; whoever asked says what follows.
+    Cancelled,
 }
 
 impl Trouble {
@@ -84,11 +87,12 @@ pub(crate) struct Journal {
     next: u32,
     /// The last call's result, written with the next commit.
     unsettled: Option<Settled>,
+    pulse: Arc<Pulse>,
 }
 
 impl Journal {
-    pub(crate) fn new(state: Arc<dyn State>, fence: Fence, attempt: u32, replay: Vec<Step>) -> Self {
-        Self { state, fence, attempt, replay: replay.into(), next: 0, unsettled: None }
+    pub(crate) fn new(state: Arc<dyn State>, fence: Fence, attempt: u32, replay: Vec<Step>, pulse: Arc<Pulse>) -> Self {
+        Self { state, fence, attempt, replay: replay.into(), next: 0, unsettled: None, pulse }
     }
 
     /// How many steps were made or replayed.
@@ -140,7 +144,8 @@ impl Journal {
         let may_overlap = settle.is_none() && ask.effect == Effect::None;
         let state = Arc::clone(&self.state);
         let fence = self.fence;
-        let write = persist("step", move || {
+        let pulse = Arc::clone(&self.pulse);
+        let write = persist_under(Some(&pulse), "step", move || {
             let (state, settle, intended) = (Arc::clone(&state), settle.clone(), intended.clone());
             async move { state.journal(fence, settle, Some(intended)).await }
         });

@@ -1,6 +1,6 @@
-//! An execution's place in the tree: what it does, since when, until when, and its last sign of life.
+//! An execution's place in the tree and its pulse: what it does, since when, until when, and its last sign of life.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use greenroom_contract::{
     ExecutionId, TraceId,
@@ -9,23 +9,33 @@ use greenroom_contract::{
 };
 use jiff::Timestamp;
 
+use crate::watchdog::Pulse;
+
 /// The place; it leaves the tree when dropped.
 pub(crate) struct Progress {
     table: Table,
     path: String,
     execution: ExecutionId,
     trace_id: TraceId,
+    pulse: Arc<Pulse>,
 }
 
 impl Progress {
-    pub(crate) fn enter(table: Table, parent: &str, execution: ExecutionId, trace_id: TraceId) -> Self {
+    pub(crate) fn enter(
+        table: Table,
+        parent: &str,
+        execution: ExecutionId,
+        trace_id: TraceId,
+        pulse: Arc<Pulse>,
+    ) -> Self {
         let path = format!("{parent}/{execution}");
         table.enter(&path, "execution", AgentStatus::Running);
-        Self { table, path, execution, trace_id }
+        Self { table, path, execution, trace_id, pulse }
     }
 
     /// A call begins, and may be silent for so long.
     pub(crate) fn begin(&self, step: String, silence: Duration) {
+        self.pulse.begin(&step, silence);
         let now = Timestamp::now();
         let work = Work {
             execution_id: self.execution,
@@ -40,6 +50,7 @@ impl Progress {
 
     /// A sign of life: the call may be silent for as long again.
     pub(crate) fn beat(&self, silence: Duration) {
+        self.pulse.beat(silence);
         let now = Timestamp::now();
         self.table.update(&self.path, |place| {
             if let Some(work) = &mut place.work {
@@ -52,6 +63,9 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.table.leave(&self.path);
+        // One that was fenced has no place any more; the execution's next run may stand there.
+        if !self.pulse.is_fenced() {
+            self.table.leave(&self.path);
+        }
     }
 }

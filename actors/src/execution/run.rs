@@ -1,6 +1,6 @@
 //! One attempt from its claim to its end.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use greenroom_config::AgentSpec;
 use greenroom_contract::{
@@ -10,16 +10,25 @@ use greenroom_contract::{
     status::ExecutionStatus,
 };
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     context::Context,
     converse::Converse,
     journal::{Journal, Trouble},
-    persist,
+    persist::persist_under,
     progress::Progress,
     step::{MAX_CRASHES, TIMED_OUT, after_failure},
 };
-use crate::ports::{Outfit, Ports};
+use crate::{
+    ports::{Outfit, Ports},
+    watchdog::Pulse,
+};
+
+/// How long an attempt may take to begin: an older version may have to be fitted out, tool servers included.
+const BEGINNING: Duration = Duration::from_secs(120);
+/// How long writing the end may take while the store answers; its absence is excused.
+const END: Duration = Duration::from_secs(60);
 
 /// What an agent does with an event. Implement it to write an agent in Rust; YAML agents are [`Converse`].
 pub trait Behaviour: Send + Sync + 'static {
@@ -43,7 +52,12 @@ pub struct Kit {
 impl Kit {
     /// A YAML agent's.
     pub fn new(spec: Arc<AgentSpec>, outfit: Outfit) -> Self {
-        Self { version: spec.version(), spec, outfit, behaviour: Arc::new(Converse) }
+        Self::with_behaviour(spec, outfit, Arc::new(Converse))
+    }
+
+    /// An agent's that is written in Rust.
+    pub fn with_behaviour(spec: Arc<AgentSpec>, outfit: Outfit, behaviour: Arc<dyn Behaviour>) -> Self {
+        Self { version: spec.version(), spec, outfit, behaviour }
     }
 }
 
@@ -57,6 +71,10 @@ pub struct Assignment {
     pub ports: Arc<Ports>,
     /// The instance's path in the tree.
     pub parent: String,
+    /// Where it shows its signs of life.
+    pub pulse: Arc<Pulse>,
+    /// Asks it to end early.
+    pub cancel: CancellationToken,
 }
 
 /// How an attempt ended, for those who look after the agent.
@@ -68,20 +86,23 @@ pub enum Ending {
     Failed(Failure),
     /// It belongs to somebody else now.
     Fenced,
+    /// It ended early because it was asked to: nothing was written about it yet.
+    Cancelled,
     /// Its task panicked or was aborted: nothing was written about it yet.
     Crashed(Failure),
 }
 
 /// Runs one attempt and writes its end.
 pub async fn run(assignment: Assignment) -> Ending {
-    let Assignment { claimed, kit, ports, parent } = assignment;
+    let Assignment { claimed, kit, ports, parent, pulse, cancel } = assignment;
     let (fence, crashes, attempt) = (claimed.fence, claimed.crashes, claimed.attempt);
     let event = claimed.event.clone();
     tracing::info!(attempt, epoch = fence.epoch, resumed.steps = claimed.journal.len(), "Execution started.");
 
-    let progress = Progress::enter(ports.table.clone(), &parent, fence.execution, event.trace_id);
+    let progress = Progress::enter(ports.table.clone(), &parent, fence.execution, event.trace_id, Arc::clone(&pulse));
+    progress.begin("beginning".to_owned(), BEGINNING);
     let mut context = Context {
-        journal: Journal::new(Arc::clone(&ports.state), fence, attempt, claimed.journal.clone()),
+        journal: Journal::new(Arc::clone(&ports.state), fence, attempt, claimed.journal.clone(), Arc::clone(&pulse)),
         claimed,
         kit,
         ports: Arc::clone(&ports),
@@ -89,6 +110,8 @@ pub async fn run(assignment: Assignment) -> Ending {
         outbox: Vec::new(),
         checkpoint: None,
         spent: MicroUsd::default(),
+        pulse,
+        cancel,
     };
     let result = match crashes {
         MAX_CRASHES.. => Err(Trouble::lasting(
@@ -106,6 +129,7 @@ async fn attempt_once(context: &mut Context) -> Result<Value, Trouble> {
     }
     let kit = Arc::clone(&context.kit);
     let limit = kit.spec.limits.timeout.0;
+    context.between_calls();
     match tokio::time::timeout(limit, kit.behaviour.perform(context)).await {
         Ok(result) => result,
         Err(_) => Err(Trouble::passing(TIMED_OUT, format!("the attempt took longer than {limit:?} (limits.timeout)"))),
@@ -115,7 +139,7 @@ async fn attempt_once(context: &mut Context) -> Result<Value, Trouble> {
 /// An execution finishes on the version that it began with, also when its file has changed since.
 async fn older_kit(context: &Context) -> Result<Arc<Kit>, Trouble> {
     let (agent, version) = (&context.claimed.agent, &context.claimed.version);
-    let kept = persist("version", || context.ports.state.version(agent, version)).await?;
+    let kept = persist_under(Some(&context.pulse), "version", || context.ports.state.version(agent, version)).await?;
     let spec = kept.and_then(|spec| serde_json::from_value::<AgentSpec>(spec).ok());
     let Some(spec) = spec else {
         tracing::warn!(
@@ -126,7 +150,7 @@ async fn older_kit(context: &Context) -> Result<Arc<Kit>, Trouble> {
     };
     let spec = Arc::new(spec);
     match context.ports.outfitter.outfit(Arc::clone(&spec)).await {
-        Ok(outfit) => Ok(Arc::new(Kit::new(spec, outfit))),
+        Ok(outfit) => Ok(Arc::new(Kit::with_behaviour(spec, outfit, Arc::clone(&context.kit.behaviour)))),
         Err(failure) => Err(Trouble::Failed { failure, lasting: false }),
     }
 }
@@ -141,6 +165,7 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
             (after_failure(limits, attempt, failure.clone(), lasting, crate::jitter()), Ending::Failed(failure))
         }
         Err(Trouble::Fenced) => return fenced(),
+        Err(Trouble::Cancelled) => return Ending::Cancelled,
     };
     let succeeded = matches!(conclusion, Conclusion::Succeeded(_));
     let mut outbox = if succeeded { std::mem::take(&mut context.outbox) } else { Vec::new() };
@@ -151,7 +176,8 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
 
     let finish = Finish { conclusion, settle, checkpoint, outbox };
     let (ports, fence) = (Arc::clone(&context.ports), context.claimed.fence);
-    match persist("finish", || ports.state.finish(fence, finish.clone())).await {
+    context.progress.begin("end".to_owned(), END);
+    match persist_under(Some(&context.pulse), "finish", || ports.state.finish(fence, finish.clone())).await {
         Ok(()) => {
             ports.outbox.notify_one();
             // Nobody may be waiting.

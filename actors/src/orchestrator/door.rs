@@ -85,6 +85,7 @@ impl Operator for Orchestrator {
     fn health(&self) -> BoxFuture<'_, Health> {
         Box::pin(async move {
             let mut components = self.inner.vitals.components();
+            components.push(self.threads_health());
             components.push(self.agents_health());
             components.push(self.config_health());
             let status = components.iter().map(|component| component.status).max().unwrap_or(HealthStatus::Ok);
@@ -162,6 +163,12 @@ impl Orchestrator {
             None => Err(not_found("agent", agent)),
         };
         Box::pin(std::future::ready(result))
+    }
+
+    fn threads_health(&self) -> ComponentHealth {
+        let reason = self.inner.ports.watchdog.too_many_lost();
+        let status = if reason.is_some() { HealthStatus::Down } else { HealthStatus::Ok };
+        ComponentHealth { component: "threads".to_owned(), status, reason }
     }
 
     fn agents_health(&self) -> ComponentHealth {

@@ -7,5 +7,8 @@
 mod door;
 mod reconcile;
 mod registry;
+mod rounds;
 
+pub use reconcile::NameTaken;
 pub use registry::Orchestrator;
+pub use rounds::rounds;

@@ -1,8 +1,9 @@
 //! Making what runs agree with what the folder says.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use greenroom_config::{
+    AgentSpec,
     diff::diff,
     load::{Definition, Loaded},
 };
@@ -11,8 +12,14 @@ use greenroom_contract::{AgentId, task};
 use super::registry::{Entry, Orchestrator};
 use crate::{
     agent::{AgentHandle, Facts, agent},
+    execution::{Behaviour, Converse},
     supervisor::Policy,
 };
+
+/// There is an agent of this name already.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is an agent {0} already")]
+pub struct NameTaken(pub AgentId);
 
 impl Orchestrator {
     /// Takes up what the folder says now. A refused file is logged and keeps the last good version of its agent.
@@ -22,6 +29,7 @@ impl Orchestrator {
         }
         let changes = {
             let mut table = self.table();
+            let loaded = without_names_taken(loaded, &table.native);
             let changes = diff(&table.desired, &loaded);
             table.desired = changes.agents.clone();
             table.refused = loaded.refused;
@@ -47,6 +55,23 @@ impl Orchestrator {
         }
     }
 
+    /// Adds an agent that is written in Rust: it lives under the same supervision as those of the folder, and stays
+    /// until the node ends. A name that is taken is refused.
+    pub fn add_rust_agent(&self, spec: AgentSpec, behaviour: Arc<dyn Behaviour>) -> Result<(), NameTaken> {
+        let definition =
+            Definition { version: spec.version(), spec, file: PathBuf::from("(in Rust)"), warnings: Vec::new() };
+        {
+            let mut table = self.table();
+            let name = definition.spec.name.clone();
+            if table.actual.contains_key(&name) || table.native.contains_key(&name) {
+                return Err(NameTaken(name));
+            }
+            table.native.insert(name, behaviour);
+        }
+        self.add(definition);
+        Ok(())
+    }
+
     fn add(&self, definition: Definition) {
         for warning in &definition.warnings {
             tracing::warn!(agent = %definition.spec.name, "{warning}");
@@ -56,20 +81,22 @@ impl Orchestrator {
         }
         let definition = Arc::new(definition);
         let name = definition.spec.name.clone();
-        let entry = {
+        let (entry, behaviour) = {
             let mut table = self.table();
             if table.actual.get(&name).is_some_and(|entry| entry.leaving) {
                 // Its predecessor is still finishing its work; it is added when that is gone.
                 return;
             }
             let facts = Arc::new(Facts::new(self.inner.ports.node.clone(), &definition));
-            let entry = Entry { handle: AgentHandle::default(), facts, leaving: false };
+            let entry = Entry { handle: AgentHandle::new(Arc::clone(&definition)), facts, leaving: false };
+            let behaviour =
+                table.native.get(&name).map_or_else(|| Arc::new(Converse) as Arc<dyn Behaviour>, Arc::clone);
             table.actual.insert(name, entry.clone());
-            entry
+            (entry, behaviour)
         };
-        // A definition that changed while the agent's actor was being restarted is read from here again.
         let policy = Policy { shutdown: self.inner.grace, ..Policy::of(&definition.spec.supervision) };
-        self.inner.agents.add(agent(Arc::clone(&self.inner.ports), definition, entry.handle, entry.facts, policy));
+        let ports = Arc::clone(&self.inner.ports);
+        self.inner.agents.add(agent(ports, entry.handle, entry.facts, behaviour, policy));
     }
 
     fn remove(&self, name: &AgentId) {
@@ -85,6 +112,7 @@ impl Orchestrator {
                 tracing::warn!(agent = %name, %error, "The queue of a removed agent could not be unbound.");
             }
             orchestrator.inner.agents.remove(name.as_str());
+            orchestrator.inner.ports.storm.left(name.as_str());
             let again = {
                 let mut table = orchestrator.table();
                 table.actual.remove(&name);
@@ -96,4 +124,16 @@ impl Orchestrator {
             }
         });
     }
+}
+
+/// The folder without the agents whose names are those of agents in Rust.
+fn without_names_taken(mut loaded: Loaded, native: &BTreeMap<AgentId, Arc<dyn Behaviour>>) -> Loaded {
+    loaded.agents.retain(|name, definition| {
+        let taken = native.contains_key(name);
+        if taken {
+            tracing::error!(agent = %name, file = %definition.file.display(), "A definition is passed over: an agent in Rust has its name.");
+        }
+        !taken
+    });
+    loaded
 }

@@ -12,6 +12,7 @@ use greenroom_contract::AgentId;
 use crate::{
     agent::{AgentHandle, Facts},
     caretaker::Vitals,
+    execution::Behaviour,
     lifecycle::Watchers,
     ports::Ports,
     supervisor::SupervisorHandle,
@@ -39,6 +40,8 @@ pub(super) struct Registry {
     pub(super) desired: BTreeMap<AgentId, Definition>,
     /// What runs, or is on its way out.
     pub(super) actual: BTreeMap<AgentId, Entry>,
+    /// What agents do that are written in Rust; they are not in the folder.
+    pub(super) native: BTreeMap<AgentId, Arc<dyn Behaviour>>,
     /// Files that were refused at the last look.
     pub(super) refused: Vec<Refused>,
     /// Whether the node takes work in.
@@ -85,6 +88,14 @@ impl Orchestrator {
 
     pub(super) fn entry(&self, agent: &AgentId) -> Option<Entry> {
         self.table().actual.get(agent).filter(|entry| !entry.leaving).cloned()
+    }
+
+    /// The address of an agent that is there.
+    #[cfg(test)]
+    pub(crate) fn handle(&self, name: &str) -> AgentHandle {
+        let table = self.table();
+        let entry = table.actual.iter().find(|(agent, _)| agent.as_str() == name);
+        entry.map(|(_, entry)| entry.handle.clone()).expect("there is such an agent")
     }
 }
 

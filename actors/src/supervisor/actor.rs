@@ -1,6 +1,6 @@
 //! The `ractor` part: hears what happens to the children and has the core decide about it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use greenroom_contract::{execution::Failure, status::AgentStatus, tree::Table};
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -41,6 +41,8 @@ pub struct State {
     pub(super) next_specs: HashMap<String, ChildSpec>,
     pub(super) up: BTreeMap<ActorId, (String, u32)>,
     pub(super) cells: HashMap<String, ActorCell>,
+    /// Those that were asked to stop and are still up. A namesake that was added later is not one of them.
+    pub(super) told: HashSet<ActorId>,
     pub(super) all_down: Vec<oneshot::Sender<()>>,
     /// How it ends once all its children are down, if it ends then.
     pub(super) ending: Option<Ending>,
@@ -96,6 +98,7 @@ impl Actor for Supervisor {
             next_specs: HashMap::new(),
             up: BTreeMap::new(),
             cells: HashMap::new(),
+            told: HashSet::new(),
             all_down: Vec::new(),
             ending: None,
             down: false,
@@ -157,6 +160,7 @@ impl State {
 
     /// A child's actor is gone. News of one that was given up, or was never known, is late news.
     fn ended(&mut self, id: ActorId, exit: Exit) -> Option<Event> {
+        self.told.remove(&id);
         let (child, generation) = self.up.remove(&id)?;
         self.cells.remove(&child);
         Some(Event::Exited { child, generation, exit })

@@ -104,13 +104,14 @@ impl State {
             }
         };
         if within < Duration::MAX {
+            self.told.insert(cell.get_id());
             myself.send_after(within, move || Message::Overdue { child, generation });
         }
     }
 
     /// A child did not stop in its time.
     pub(super) fn kill_overdue(&mut self, myself: &ActorRef<Message>, child: String, generation: u32) -> Option<Event> {
-        if let Some(cell) = self.still_up(&child, generation) {
+        if let Some(cell) = self.still_up(&child, generation).filter(|cell| self.told.contains(&cell.get_id())) {
             tracing::warn!(child.path = self.path_of(&child), "A child did not stop in time and is killed.");
             cell.kill();
             myself.send_after(GONE_WITHIN, move || Message::Lost { child, generation });
@@ -123,6 +124,7 @@ impl State {
         let id = self.still_up(&child, generation)?.get_id();
         tracing::error!(child.path = self.path_of(&child), "A killed child goes on spinning; it is given up.");
         self.up.remove(&id);
+        self.told.remove(&id);
         self.cells.remove(&child);
         let failure = Failure::new("quarantined", "it did not end when it was killed");
         Some(Event::Exited { child, generation, exit: Exit::Killed(failure) })

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use greenroom_contract::{execution::Failure, status::AgentStatus};
+use jiff::Timestamp;
 use ractor::{ActorId, ActorRef};
 
 use super::Shell;
@@ -22,8 +23,8 @@ impl Shell {
         self.decide(myself, Event::Exited { child, generation, exit }).await;
     }
 
-    pub(in crate::agent) fn kill(&mut self, child: &str, generation: u32) {
-        self.staff.kill(child, generation);
+    pub(in crate::agent) fn kill(&mut self, instance: ActorId) {
+        self.staff.kill(instance);
     }
 
     pub(in crate::agent) async fn decide(&mut self, myself: &ActorRef<Message>, event: Event) {
@@ -37,10 +38,14 @@ impl Shell {
 
     async fn carry_out(&mut self, myself: &ActorRef<Message>, action: Action) -> Option<Event> {
         match action {
-            Action::Start { child, generation } => return Some(self.start_instance(myself, child, generation).await),
-            Action::Stop { child, generation, within } => {
-                self.staff.dismiss(&child);
-                myself.send_after(within, move || Message::Overdue { child, generation });
+            Action::Start { child, generation } => {
+                self.try_again(myself);
+                return Some(self.start_instance(myself, child, generation).await);
+            }
+            Action::Stop { child, within, .. } => {
+                if let Some(instance) = self.staff.dismiss(&child) {
+                    myself.send_after(within, move || Message::Overdue { instance });
+                }
             }
             Action::Wake { child, generation, after } => {
                 self.restarts += 1;
@@ -55,10 +60,29 @@ impl Shell {
                 myself.send_after(after, move || Message::Due { child, generation });
             }
             Action::Park { child, exit } => self.park(&child, &exit),
-            Action::Forget { child } => self.ports.table.bury(&format!("{}/{child}", self.path)),
-            Action::Retry { .. } | Action::Escalate { .. } | Action::AllStopped => {}
+            Action::Forget { child } => {
+                self.ports.table.bury(&format!("{}/{child}", self.path));
+                // It was let go and is wanted again before it had ended.
+                let policy = self.wanted(&child)?;
+                return Some(Event::Add { child, policy });
+            }
+            Action::Retry { child, generation, after } => {
+                self.next_trial = Timestamp::now().checked_add(after).ok();
+                myself.send_after(after, move || Message::Due { child, generation });
+            }
+            // Instances are parked; no policy of theirs says otherwise.
+            Action::Escalate { .. } | Action::AllStopped => {}
         }
         None
+    }
+
+    /// A start after the budget was spent is a trial: the agent takes work again, and the next failure parks it at once.
+    fn try_again(&mut self, myself: &ActorRef<Message>) {
+        if let Some(cause) = self.parked.take() {
+            tracing::info!(agent = %self.definition.spec.name, error = %cause, "A parked agent is tried again.");
+            self.next_trial = None;
+            self.feed(myself);
+        }
     }
 
     async fn start_instance(&mut self, myself: &ActorRef<Message>, child: String, generation: u32) -> Event {
@@ -67,6 +91,8 @@ impl Shell {
         let args = instance::Args {
             ports: Arc::clone(&self.ports),
             path,
+            agent_path: self.path.clone(),
+            name: self.definition.spec.name.clone(),
             agent: myself.clone(),
             failures_before_restart: self.definition.spec.supervision.failures_before_restart,
         };

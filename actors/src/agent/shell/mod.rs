@@ -2,7 +2,9 @@
 
 mod end;
 mod instances;
+mod sleep;
 mod state;
+mod storm;
 mod verbs;
 mod versions;
 mod work;

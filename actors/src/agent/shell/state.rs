@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use greenroom_config::load::Definition;
 use greenroom_contract::{execution::Failure, status::AgentStatus, tree::Budget};
+use jiff::Timestamp;
 use tokio::{
     sync::{Notify, Semaphore, oneshot},
     time::Instant,
 };
 use tokio_util::sync::DropGuard;
 
+use super::storm::Hold;
 use crate::{
     agent::{Facts, staff::Staff},
-    execution::Kit,
+    execution::{Behaviour, Kit},
     ports::Ports,
     supervisor::State as Core,
 };
@@ -37,6 +39,17 @@ pub(in crate::agent) struct Shell {
     pub(super) unavailable: Option<Failure>,
     pub(super) parked: Option<Failure>,
     pub(super) drains: Vec<oneshot::Sender<()>>,
+    pub(super) behaviour: Arc<dyn Behaviour>,
+    /// Whether a fitting is under way.
+    pub(super) fitting_open: bool,
+    /// Fittings that failed since the last one that did not.
+    pub(super) unfit: u32,
+    pub(super) passivated: bool,
+    pub(super) storm: Option<Hold>,
+    /// When a parked agent is tried again.
+    pub(super) next_trial: Option<Timestamp>,
+    /// Grows each time that the agent begins to have something to do.
+    pub(super) turn: u64,
 }
 
 impl Drop for Shell {
@@ -55,8 +68,10 @@ impl Shell {
         ports: Arc<Ports>,
         definition: Arc<Definition>,
         facts: Arc<Facts>,
+        behaviour: Arc<dyn Behaviour>,
         path: String,
     ) -> Self {
+        let restarts = facts.view().restarts;
         let credits = Arc::new(Semaphore::new(definition.spec.capacity() as usize));
         Self {
             ports,
@@ -71,13 +86,25 @@ impl Shell {
             core: Core::with_shared_budget(),
             born: Instant::now(),
             staff: Staff::default(),
-            restarts: 0,
+            restarts,
             paused: false,
             stopping: false,
             unavailable: None,
             parked: None,
             drains: Vec::new(),
+            behaviour,
+            fitting_open: false,
+            unfit: 0,
+            passivated: false,
+            storm: None,
+            next_trial: None,
+            turn: 0,
         }
+    }
+
+    /// Counts a restart of the shell itself among the agent's.
+    pub(in crate::agent) fn shell_was_restarted(&mut self) {
+        self.restarts += 1;
     }
 
     /// Hands out what waits, answers who waits for the drain, and shows how things are.
@@ -90,6 +117,8 @@ impl Shell {
             }
         }
         let (status, reason) = self.status();
+        self.turn = self.facts.works(!self.staff.is_idle() || self.passivated || self.fitting_open);
+        let passivated = self.passivated;
         let running = self.staff.running() as u32;
         let restarts = self.restarts;
         self.facts.change(|view| {
@@ -97,6 +126,7 @@ impl Shell {
             view.reason.clone_from(&reason);
             view.running = running;
             view.restarts = restarts;
+            view.passivated = passivated;
         });
         let waiting = self.staff.waiting() as u64;
         let supervision = &self.definition.spec.supervision;
@@ -104,7 +134,7 @@ impl Shell {
             in_window: self.core.restarts_in_window("0", self.born.elapsed()),
             max_restarts: supervision.max_restarts,
             window_ms: supervision.window.0.as_millis() as u64,
-            next_at: None,
+            next_at: self.next_trial,
         };
         self.ports.table.status(&self.path, status);
         for (instance, load) in self.staff.loads() {
@@ -114,6 +144,7 @@ impl Shell {
         self.ports.table.update(&self.path, |place| {
             place.inbox = waiting;
             place.restarts = restarts;
+            place.passivated = passivated;
             place.budget = Some(budget);
         });
     }
@@ -125,8 +156,12 @@ impl Shell {
         if let Some(failure) = &self.unavailable {
             return (AgentStatus::Unavailable, Some(failure.clone()));
         }
+        if let Some(hold) = &self.storm {
+            return (AgentStatus::Paused, Some(hold.cause.clone()));
+        }
         let status = match () {
             () if self.paused => AgentStatus::Paused,
+            () if self.passivated && !self.fitting_open => AgentStatus::Idle,
             () if self.kit.is_none() => AgentStatus::Starting,
             () if !self.staff.any_up() => AgentStatus::Restarting,
             () if self.staff.running() > 0 => AgentStatus::Running,

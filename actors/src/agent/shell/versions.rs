@@ -1,6 +1,6 @@
 //! Versions: a definition is fitted out beside the one that runs, and takes over when it is ready.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use greenroom_config::load::Definition;
 use greenroom_contract::execution::Failure;
@@ -15,10 +15,16 @@ use crate::{
     supervisor::{Event, Policy},
 };
 
+/// The wait before an agent that could not be fitted out is tried again: doubled each time, up to the bound below.
+const FIT_AGAIN: Duration = Duration::from_secs(15);
+const FIT_AGAIN_AT_MOST: Duration = Duration::from_secs(300);
+
 impl Shell {
     pub(in crate::agent) fn fit_out(&mut self, myself: &ActorRef<Message>) {
         self.fitting += 1;
-        fit(Arc::clone(&self.ports), Arc::clone(&self.definition), self.fitting, myself.clone());
+        self.fitting_open = true;
+        let (ports, behaviour) = (Arc::clone(&self.ports), Arc::clone(&self.behaviour));
+        fit(ports, Arc::clone(&self.definition), behaviour, self.fitting, myself.clone());
     }
 
     pub(in crate::agent) fn reload(&mut self, myself: &ActorRef<Message>, definition: Arc<Definition>) {
@@ -36,11 +42,14 @@ impl Shell {
         if fitting != self.fitting || self.stopping {
             return;
         }
+        self.fitting_open = false;
         let agent = definition.spec.name.to_string();
         match result {
             Ok(kit) => {
                 tracing::info!(agent, version = kit.version, "Agent is ready.");
                 self.unavailable = None;
+                self.unfit = 0;
+                self.passivated = false;
                 self.facts.took_over(&definition, &kit);
                 self.take_over(myself, kit).await;
             }
@@ -49,11 +58,26 @@ impl Shell {
                 self.ports.table.failed(&self.path, failure, None);
             }
             Err(failure) => {
-                let trace_id = greenroom_contract::TraceId::new();
-                tracing::error!(agent, %trace_id, error = %failure, "Agent is unavailable.");
-                self.ports.table.failed(&self.path, failure.clone(), Some(trace_id));
-                self.unavailable = Some(failure);
+                self.passivated = false;
+                let after = FIT_AGAIN.saturating_mul(2_u32.saturating_pow(self.unfit.min(8))).min(FIT_AGAIN_AT_MOST);
+                self.unfit += 1;
+                if self.unavailable.as_ref() != Some(&failure) {
+                    let trace_id = greenroom_contract::TraceId::new();
+                    tracing::error!(
+                        agent, %trace_id, error = %failure, again_in_ms = after.as_millis() as u64, "Agent is unavailable."
+                    );
+                    self.ports.table.failed(&self.path, failure.clone(), Some(trace_id));
+                    self.unavailable = Some(failure);
+                }
+                myself.send_after(after, move || Message::FitAgain(fitting));
             }
+        }
+    }
+
+    /// What the agent lacked may be there now.
+    pub(in crate::agent) fn fit_again(&mut self, myself: &ActorRef<Message>, fitting: u32) {
+        if fitting == self.fitting && !self.fitting_open && !self.stopping && self.unavailable.is_some() {
+            self.fit_out(myself);
         }
     }
 
@@ -75,19 +99,44 @@ impl Shell {
             self.core.set_policy(&child, policy.clone());
             self.decide(myself, Event::Add { child, policy: policy.clone() }).await;
         }
+        if self.parked.take().is_some() {
+            self.next_trial = None;
+            // Whatever it failed of, it is another agent now.
+            let children: Vec<String> = self.core.names().map(String::from).collect();
+            for child in children {
+                self.decide(myself, Event::Refresh { child }).await;
+            }
+        }
         self.feed(myself);
+    }
+
+    /// The policy of an instance that is to be up, if it is.
+    pub(super) fn wanted(&self, child: &str) -> Option<Policy> {
+        let kit = self.kit.as_ref().filter(|_| !self.stopping)?;
+        let wanted = if kit.spec.ordered() { 1 } else { kit.spec.instances };
+        child.parse::<u32>().is_ok_and(|n| n < wanted).then(|| Policy::of(&kit.spec.supervision))
     }
 
     /// Starts the feeder, or a new one in place of the old, if the agent is to take work.
     pub(super) fn feed(&mut self, myself: &ActorRef<Message>) {
-        let (Some(kit), false, false, None) = (&self.kit, self.paused, self.stopping, &self.parked) else {
-            self.feeder = None;
+        self.feeder = None;
+        if self.paused || self.stopping || self.parked.is_some() {
             return;
+        }
+        if self.passivated {
+            self.feeder = Some(self.sentry(myself).start());
+        }
+        let Some(kit) = &self.kit else { return };
+        let credits = match &self.storm {
+            Some(hold) if !hold.probing => return,
+            // A trial is one piece of work.
+            Some(_) => Arc::new(Semaphore::new(1)),
+            None => Arc::clone(&self.credits),
         };
         let feeder = Feeder {
             ports: Arc::clone(&self.ports),
             kit: Arc::clone(kit),
-            credits: Arc::clone(&self.credits),
+            credits,
             poke: Arc::clone(&self.poke),
             agent: myself.clone(),
             stop: CancellationToken::new(),

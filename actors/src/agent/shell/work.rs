@@ -3,19 +3,30 @@
 use std::sync::Arc;
 
 use greenroom_contract::{ExecutionId, TraceId, execution::Claimed, port::state::Release, task};
+use ractor::ActorRef;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shell;
 use crate::{
-    agent::{instance, release::give_back, staff::Held},
+    agent::{instance, message::Message, release::give_back, staff::Held},
     execution::Ending,
 };
 
 impl Shell {
-    pub(in crate::agent) fn claimed(&mut self, claimed: Claimed, credit: OwnedSemaphorePermit) {
+    pub(in crate::agent) fn claimed(
+        &mut self,
+        myself: &ActorRef<Message>,
+        claimed: Claimed,
+        credit: OwnedSemaphorePermit,
+    ) {
         self.staff.take_on(claimed, credit);
-        self.hand_out();
-        if self.stopping || self.parked.is_some() {
+        if self.storm.as_ref().is_none_or(|hold| !hold.probing) {
+            self.look_at_the_weather(myself);
+        }
+        // The feeder claimed it just before the agent went to sleep.
+        self.wake(myself);
+        let held = self.storm.as_ref().is_some_and(|hold| !hold.probing);
+        if self.stopping || self.parked.is_some() || held {
             let unstarted = self.staff.unstarted();
             self.give_back(unstarted);
         }
@@ -29,12 +40,19 @@ impl Shell {
         }
     }
 
-    pub(in crate::agent) fn ended(&mut self, execution: ExecutionId, trace_id: TraceId, ending: &Ending) {
+    pub(in crate::agent) fn ended(
+        &mut self,
+        myself: &ActorRef<Message>,
+        execution: ExecutionId,
+        trace_id: TraceId,
+        ending: &Ending,
+    ) {
         self.staff.done(execution);
         if let Ending::Failed(failure) | Ending::Crashed(failure) = ending {
             self.ports.table.failed(&self.path, failure.clone(), Some(trace_id));
             self.poke.notify_one();
         }
+        self.look_at_the_weather(myself);
     }
 
     pub(in crate::agent) fn cancel(&mut self, execution: ExecutionId) {

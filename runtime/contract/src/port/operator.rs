@@ -13,7 +13,7 @@ use crate::{
     port::state,
     status::{AgentStatus, ExecutionStatus},
     topic::TopicPattern,
-    tree::Tree,
+    tree::{Ping, Tree},
 };
 
 /// A refused request, as the answer that the door gives.
@@ -131,6 +131,12 @@ pub struct AgentView {
     pub instances: u32,
     /// Executions at work now.
     pub running: u32,
+    /// Whether it was put to sleep because it had nothing to do; the next message wakes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passivated: bool,
+    /// Whether its mailbox answers.
+    #[serde(default)]
+    pub ping: Ping,
 }
 
 /// How a part of the node is.

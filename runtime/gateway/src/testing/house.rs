@@ -143,6 +143,8 @@ pub(crate) fn agent(name: &str, status: AgentStatus) -> AgentView {
         schedule: None,
         instances: 1,
         running: 0,
+        passivated: false,
+        ping: Default::default(),
     }
 }
 

@@ -9,4 +9,4 @@ mod stop;
 
 pub use error::BootError;
 pub use start::{Node, start};
-pub use stop::{Outcome, run_until_stopped};
+pub use stop::{Outcome, run_until_stopped, stop};

@@ -6,11 +6,12 @@ use greenroom_actors::{
     agent,
     caretaker::{LEASE, Vitals, dead_letters, store_monitor},
     lifecycle::lifecycle,
-    orchestrator::Orchestrator,
+    orchestrator::{Orchestrator, rounds},
     ports::Ports,
     relay::relay,
     service::service,
-    supervisor::{ChildSpec, State as Children, Supervisor, SupervisorHandle},
+    supervisor::{Breaker, ChildSpec, State as Children, Supervisor, SupervisorHandle},
+    watchdog::{Rules, Sampler, Time, Watchdog},
 };
 use greenroom_bus::EmbeddedBus;
 use greenroom_config::{Environment, NodeConfig, watch::Watcher};
@@ -50,6 +51,9 @@ pub struct Node {
     pub(super) agents: SupervisorHandle,
     pub(super) closing: CancellationToken,
     pub(super) config: NodeConfig,
+    pub(super) watchdog: Watchdog,
+    /// Ends with the node.
+    pub(super) _sampler: Sampler,
 }
 
 /// Starts a node with everything in this process.
@@ -72,6 +76,9 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
 
     let table = Table::new(&config.node);
     let http = greenroom_providers::http_client().map_err(other)?;
+    let workers = tokio::runtime::Handle::current().metrics().num_workers();
+    let watchdog = Watchdog::new(Time::machine(), Rules::default(), workers);
+    let sampler = Sampler::thread(watchdog.clone()).map_err(other)?;
     let ports = Arc::new(Ports {
         node: config.node.clone(),
         state: Arc::clone(&state),
@@ -82,6 +89,8 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         outbox: Arc::new(Notify::new()),
         ended: broadcast::channel(ENDS_KEPT).0,
         given_back: Arc::default(),
+        watchdog: watchdog.clone(),
+        storm: Breaker::default(),
     });
     // The lease comes first: what a node without one holds counts as a dead node's.
     state.heartbeat(&config.node, LEASE).await?;
@@ -105,11 +114,12 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     root.add(relay(Arc::clone(&ports), replies));
     root.add(gateway(doors(&config, &ports, &orchestrator, &closing), listener));
     orchestrator.apply(loaded);
+    root.add(rounds(orchestrator.clone()));
     root.add(config_watcher(&config, orchestrator.clone()));
     root.add(lifecycle(&ports, Arc::new(orchestrator.clone()), closing.clone()));
     orchestrator.set_ready(true);
     write_address(&config, addr)?;
-    Ok(Node { addr, orchestrator, root, agents, closing, config })
+    Ok(Node { addr, orchestrator, root, agents, closing, config, watchdog, _sampler: sampler })
 }
 
 fn refuse_unbuilt(config: &NodeConfig) -> Result<(), BootError> {

@@ -8,6 +8,8 @@ use super::{error::BootError, signals::Signals, start::Node};
 const SERVICES: Duration = Duration::from_secs(8);
 /// What the agents' supervisor gets beyond the grace, to carry out the last kills.
 const MARGIN: Duration = Duration::from_secs(1);
+/// What stands in the log where a signal's name would, when the watchdog ends the node.
+const OVERWHELMED: &str = "watchdog";
 
 /// How a node ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +20,22 @@ pub enum Outcome {
     Aborted,
     /// A second signal ended the wait.
     Interrupted,
+    /// Too many threads were lost to tasks that cannot be ended: the node has to be started afresh.
+    Overwhelmed,
 }
 
 /// Keeps a node up until a signal, then takes it down.
 pub async fn run_until_stopped(node: Node) -> Result<Outcome, BootError> {
     let mut signals =
         Signals::listen().map_err(|error| BootError::Other(format!("signals cannot be heard: {error}")))?;
-    let signal = signals.next().await;
+    let watchdog = node.watchdog.clone();
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        reason = watchdog.overwhelmed() => {
+            tracing::error!(error = reason, "Too many threads are lost: the node stops, to be started afresh.");
+            OVERWHELMED
+        }
+    };
     let grace = node.config.shutdown_grace;
     tracing::info!(
         signal,
@@ -32,12 +43,18 @@ pub async fn run_until_stopped(node: Node) -> Result<Outcome, BootError> {
         "Stopping: nothing new is taken in, what is at work may finish."
     );
     tokio::select! {
-        outcome = take_down(node, grace) => Ok(outcome),
+        outcome = take_down(node, grace) => Ok(if signal == OVERWHELMED { Outcome::Overwhelmed } else { outcome }),
         signal = signals.next() => {
             tracing::warn!(signal, "A second signal: the node ends at once; what was at work is resumed at the next start.");
             Ok(Outcome::Interrupted)
         }
     }
+}
+
+/// Takes a node down at once, within its own grace: for programs that have a node inside.
+pub async fn stop(node: Node) -> Outcome {
+    let grace = node.config.shutdown_grace;
+    take_down(node, grace).await
 }
 
 async fn take_down(node: Node, grace: Duration) -> Outcome {

@@ -1,6 +1,6 @@
 //! `greenroom up`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use greenroom_config::{Environment, NodeConfig};
 use greenroom_contract::port::operator::Operator;
@@ -11,27 +11,37 @@ use crate::{
     telemetry,
 };
 
-/// Starts a node and keeps it up until a signal. Exit codes: 0 clean, 1 something was aborted, 130 a second signal.
+/// So that one event whose execution spins, and may be tried three times, does not cost half of the threads.
+const FEWEST_WORKERS: usize = 8;
+/// How long tasks that have nothing more to do get to see that the node has ended.
+const LAST_WAIT: Duration = Duration::from_millis(200);
+
+/// Starts a node and keeps it up until a signal. Exit codes: 0 clean, 1 something was aborted, 70 too many
+/// threads were lost to tasks that cannot be ended, 130 a second signal.
 pub(super) fn up(env: Environment) -> Result<ExitCode, Exit> {
     let config = NodeConfig::from_env(&env)?;
     let began = std::time::Instant::now();
     // Kept until the very end: it flushes the log.
     let _log = telemetry::start(&config.log, &config.data_dir)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("greenroom").build()?;
+    let workers = std::thread::available_parallelism().map_or(FEWEST_WORKERS, |cores| cores.get().max(FEWEST_WORKERS));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .thread_name("greenroom")
+        .build()?;
     let outcome = runtime.block_on(async {
         let node = boot::start(config, env).await?;
         tracing::info!(http.addr = %node.addr, start_ms = began.elapsed().as_millis() as u64, "Node is up.");
         greet(&node, began.elapsed().as_millis());
         boot::run_until_stopped(node).await
     });
+    // Tasks that do not end are left behind; what they held is resumed at the next start.
+    runtime.shutdown_timeout(LAST_WAIT);
     match outcome {
         Ok(Outcome::Clean) => Ok(ExitCode::SUCCESS),
         Ok(Outcome::Aborted) => Ok(ExitCode::FAILURE),
-        Ok(Outcome::Interrupted) => {
-            // Tasks that do not end are left behind; what they held is resumed at the next start.
-            runtime.shutdown_background();
-            Ok(ExitCode::from(130))
-        }
+        Ok(Outcome::Interrupted) => Ok(ExitCode::from(130)),
+        Ok(Outcome::Overwhelmed) => Ok(ExitCode::from(70)),
         Err(error) => {
             tracing::error!(%error, "The node did not start.");
             match error {

@@ -1,0 +1,63 @@
+//! The rounds: one service of the node that asks every agent whether it answers, and sends to sleep who has had nothing
+//! to do for long. Agents have no timers of their own for this.
+
+use std::time::Duration;
+
+use greenroom_contract::AgentId;
+use tokio::time::MissedTickBehavior;
+
+use super::registry::{Entry, Orchestrator};
+use crate::{agent::Care, service::service, supervisor::ChildSpec};
+
+/// How often the rounds are made: lateness is seen within this.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// The rounds as a service of the node.
+pub fn rounds(orchestrator: Orchestrator) -> ChildSpec {
+    service("rounds", move |stop| {
+        let orchestrator = orchestrator.clone();
+        async move {
+            let mut tick = tokio::time::interval(EVERY);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    _ = tick.tick() => orchestrator.make_rounds(),
+                }
+            }
+        }
+    })
+}
+
+impl Orchestrator {
+    fn make_rounds(&self) {
+        let due: Vec<(AgentId, Entry, Care)> = {
+            let table = self.table();
+            let cared = table.actual.iter().map(|(name, entry)| (name, entry, entry.care()));
+            let due = cared.filter(|(_, _, care)| *care != Care::Nothing);
+            due.map(|(name, entry, care)| (name.clone(), entry.clone(), care)).collect()
+        };
+        for (agent, entry, care) in due {
+            match care {
+                Care::Nothing => {}
+                Care::Ping => {
+                    if !entry.handle.ping() {
+                        entry.facts.nobody();
+                    }
+                }
+                Care::Late => tracing::warn!(%agent, "Agent does not answer; it is waited for."),
+                Care::Kill => {
+                    tracing::error!(%agent, "Agent does not answer: its shell is killed and started anew.");
+                    entry.handle.kill();
+                }
+                Care::Passivate(turn) => entry.handle.passivate(turn),
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn care(&self) -> Care {
+        self.facts.care(&self.handle.definition())
+    }
+}

@@ -1,0 +1,224 @@
+//! A store in memory: executions, their claims and ends; nothing else is asked of it here.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use greenroom_contract::{
+    AgentId, BoxFuture, ExecutionId, NodeId, TraceId,
+    execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
+    page::{Page, PageRequest},
+    port::state::{
+        Accepted, Arrival, Checkpoint, CheckpointKey, Claim, Conclusion, DeadLetterFilter, Error, ExecutionFilter,
+        Finish, NewDeadLetter, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, State,
+        Submission, Submitted,
+    },
+};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// How far an execution is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Fate {
+    Queued,
+    Running,
+    Succeeded(Value),
+    Ended(Failure),
+}
+
+struct Row {
+    claimed: Claimed,
+    fate: Fate,
+    due: Instant,
+}
+
+#[derive(Default)]
+pub(crate) struct Store {
+    rows: Mutex<HashMap<ExecutionId, Row>>,
+    pub(crate) away: AtomicBool,
+}
+
+impl Store {
+    pub(crate) fn fates(&self) -> Vec<(Fate, u64, u32)> {
+        let rows = self.rows();
+        let mut all: Vec<_> = rows.values().map(|row| (row.claimed.event.event_id, row)).collect();
+        all.sort_by_key(|(id, _)| *id);
+        all.into_iter().map(|(_, row)| (row.fate.clone(), row.claimed.fence.epoch, row.claimed.crashes)).collect()
+    }
+
+    fn rows(&self) -> MutexGuard<'_, HashMap<ExecutionId, Row>> {
+        self.rows.lock().expect("no test panics with it")
+    }
+
+    fn fenced<T>(&self, fence: Fence, change: impl FnOnce(&mut Row) -> T) -> Result<T> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(Error::Unavailable { reason: "the test took it away".into() });
+        }
+        match self.rows().get_mut(&fence.execution) {
+            Some(row) if row.claimed.fence == fence && row.fate == Fate::Running => Ok(change(row)),
+            _ => Err(Error::Fenced),
+        }
+    }
+}
+
+fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
+    Box::pin(std::future::ready(value))
+}
+
+fn unasked<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T>> {
+    ready(Err(Error::NotFound { what: "what no test asks for".into() }))
+}
+
+fn start(row: &mut Row) -> Claimed {
+    row.fate = Fate::Running;
+    row.claimed.fence.epoch += 1;
+    row.claimed.clone()
+}
+
+impl State for Store {
+    fn accept(&self, arrival: Arrival) -> BoxFuture<'_, Result<Accepted>> {
+        let id = ExecutionId::of(&arrival.agent, arrival.event.event_id);
+        let mut rows = self.rows();
+        if rows.contains_key(&id) {
+            return ready(Ok(Accepted::Duplicate(id)));
+        }
+        let Arrival { agent, version, event, claim } = arrival;
+        let fence = Fence { execution: id, epoch: 0 };
+        let claimed = Claimed { fence, agent, version, event, attempt: 1, crashes: 0, journal: Vec::new() };
+        let row = rows.entry(id).or_insert(Row { claimed, fate: Fate::Queued, due: Instant::now() });
+        ready(Ok(match claim {
+            Some(_) => Accepted::Claimed(Box::new(start(row))),
+            None => Accepted::Queued(id),
+        }))
+    }
+
+    fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Vec<Claimed>>> {
+        let mut rows = self.rows();
+        let due =
+            |row: &&mut Row| row.claimed.agent == claim.agent && row.fate == Fate::Queued && row.due <= Instant::now();
+        let first = rows.values_mut().filter(due).min_by_key(|row| (row.due, row.claimed.event.event_id));
+        ready(Ok(first.map(start).into_iter().collect()))
+    }
+
+    fn backlog(&self, agent: &AgentId) -> BoxFuture<'_, Result<(u64, Option<Timestamp>)>> {
+        let rows = self.rows();
+        let waiting = rows.values().filter(|row| row.claimed.agent == *agent && row.fate == Fate::Queued);
+        let dues: Vec<Instant> = waiting.map(|row| row.due).collect();
+        let first = dues.iter().min().map(|due| super::bed::wall(*due));
+        ready(Ok((dues.len() as u64, first)))
+    }
+
+    fn release(&self, fence: Fence, why: Release) -> BoxFuture<'_, Result<()>> {
+        ready(self.fenced(fence, |row| {
+            row.fate = Fate::Queued;
+            row.due = Instant::now();
+            row.claimed.crashes += u32::from(why == Release::Crashed);
+        }))
+    }
+
+    fn journal(&self, fence: Fence, _: Option<Settled>, _: Option<Intended>) -> BoxFuture<'_, Result<()>> {
+        ready(self.fenced(fence, |_| ()))
+    }
+
+    fn finish(&self, fence: Fence, finish: Finish) -> BoxFuture<'_, Result<()>> {
+        ready(self.fenced(fence, |row| match finish.conclusion {
+            Conclusion::Succeeded(answer) => row.fate = Fate::Succeeded(answer),
+            Conclusion::Ended { failure, .. } => row.fate = Fate::Ended(failure),
+            Conclusion::Retry { after, .. } => {
+                row.fate = Fate::Queued;
+                row.due = Instant::now() + after;
+                row.claimed.attempt += 1;
+            }
+        }))
+    }
+
+    fn save_version(&self, _: &AgentId, _: &str, _: Value) -> BoxFuture<'_, Result<()>> {
+        ready(Ok(()))
+    }
+
+    fn version(&self, _: &AgentId, _: &str) -> BoxFuture<'_, Result<Option<Value>>> {
+        ready(Ok(None))
+    }
+
+    fn submit(&self, _: Submission) -> BoxFuture<'_, Result<Submitted>> {
+        unasked()
+    }
+
+    fn claim_outbox(&self, _: &NodeId, _: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
+        unasked()
+    }
+
+    fn settle_outbox(&self, _: Vec<(OutboxId, OutboxOutcome)>) -> BoxFuture<'_, Result<()>> {
+        unasked()
+    }
+
+    fn redrive_outbox(&self) -> BoxFuture<'_, Result<u64>> {
+        unasked()
+    }
+
+    fn heartbeat(&self, _: &NodeId, _: Duration) -> BoxFuture<'_, Result<()>> {
+        unasked()
+    }
+
+    fn take_back(&self, _: &NodeId) -> BoxFuture<'_, Result<u64>> {
+        unasked()
+    }
+
+    fn cancel(&self, _: ExecutionId, _: Failure) -> BoxFuture<'_, Result<bool>> {
+        unasked()
+    }
+
+    fn checkpoint(&self, _: &CheckpointKey, _: u32) -> BoxFuture<'_, Result<Checkpoint>> {
+        unasked()
+    }
+
+    fn spent(&self, _: &AgentId, _: Timestamp) -> BoxFuture<'_, Result<Spent>> {
+        unasked()
+    }
+
+    fn execution(&self, _: ExecutionId) -> BoxFuture<'_, Result<Option<Execution>>> {
+        unasked()
+    }
+
+    fn executions(&self, _: ExecutionFilter, _: PageRequest) -> BoxFuture<'_, Result<Page<Execution>>> {
+        unasked()
+    }
+
+    fn steps(&self, _: ExecutionId) -> BoxFuture<'_, Result<Vec<Step>>> {
+        unasked()
+    }
+
+    fn pending(&self, _: TraceId) -> BoxFuture<'_, Result<Vec<PendingRow>>> {
+        unasked()
+    }
+
+    fn record_dead(&self, _: NewDeadLetter) -> BoxFuture<'_, Result<i64>> {
+        unasked()
+    }
+
+    fn dead_letters(&self, _: DeadLetterFilter, _: PageRequest) -> BoxFuture<'_, Result<Page<DeadLetter>>> {
+        unasked()
+    }
+
+    fn dead_letter(&self, _: i64) -> BoxFuture<'_, Result<Option<DeadLetter>>> {
+        unasked()
+    }
+
+    fn replay(&self, _: i64) -> BoxFuture<'_, Result<Replayed>> {
+        unasked()
+    }
+
+    fn purge(&self, _: i64) -> BoxFuture<'_, Result<bool>> {
+        unasked()
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<()>> {
+        ready(Ok(()))
+    }
+}
