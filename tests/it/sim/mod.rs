@@ -1,0 +1,7 @@
+//! The machine on paused time: a whole node in process, without threads of its own, so that hours pass in milliseconds.
+//!
+//! `ports` shows that the store and the bus in memory keep the same promises as the real ones.
+
+mod agents;
+mod ports;
+mod supervision;
