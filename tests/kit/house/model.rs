@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    panic,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -82,6 +83,17 @@ pub struct Asked {
     pub before: u32,
 }
 
+/// How much an agent asks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Load {
+    /// Calls so far.
+    pub calls: u32,
+    /// Calls that are under way.
+    pub now: u32,
+    /// The most that were under way at a time.
+    pub most: u32,
+}
+
 type Script = Arc<dyn Fn(&Asked) -> Act + Send + Sync>;
 
 /// The model, for all agents.
@@ -94,13 +106,20 @@ struct Notes {
     script: Script,
     asked: Vec<Asked>,
     by_question: BTreeMap<String, u32>,
+    by_agent: BTreeMap<AgentId, Load>,
     broken: Vec<String>,
 }
 
 impl Model {
     pub(super) fn new(state: Arc<MemoryState>) -> Self {
         let script: Script = Arc::new(|asked| Act::Say(format!("re: {}", asked.question)));
-        let notes = Notes { script, asked: Vec::new(), by_question: BTreeMap::new(), broken: Vec::new() };
+        let notes = Notes {
+            script,
+            asked: Vec::new(),
+            by_question: BTreeMap::new(),
+            by_agent: BTreeMap::new(),
+            broken: Vec::new(),
+        };
         Self { state, notes: Mutex::new(notes) }
     }
 
@@ -117,6 +136,12 @@ impl Model {
     /// How many calls were made with a question.
     pub fn times(&self, question: &str) -> u32 {
         self.notes().by_question.get(question).copied().unwrap_or(0)
+    }
+
+    /// How much an agent asked.
+    pub fn load(&self, agent: &str) -> Load {
+        let notes = self.notes();
+        notes.by_agent.iter().find(|(name, _)| name.as_str() == agent).map_or_else(Load::default, |(_, load)| *load)
     }
 
     /// Calls of models and tools that were made again although their outcome was written: there should be none.
@@ -143,6 +168,10 @@ impl Model {
             let system = request.system.clone().unwrap_or_default();
             let asked = Asked { agent, question, system, key, before };
             notes.asked.push(asked.clone());
+            let load = notes.by_agent.entry(asked.agent.clone()).or_default();
+            load.calls += 1;
+            load.now += 1;
+            load.most = load.most.max(load.now);
             (Arc::clone(&notes.script), asked)
         };
         match (script(&asked), tool_result(request)) {
@@ -153,6 +182,20 @@ impl Model {
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that is under way until this is dropped.
+struct UnderWay {
+    agent: AgentId,
+    model: Arc<Model>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(load) = self.model.notes().by_agent.get_mut(&self.agent) {
+            load.now = load.now.saturating_sub(1);
+        }
     }
 }
 
@@ -172,7 +215,9 @@ impl Llm for Voice {
     }
 
     fn stream(&self, request: Request) -> BoxStream<'_, Result<Chunk, Error>> {
-        match self.model.hear(&self.agent, &request) {
+        let act = self.model.hear(&self.agent, &request);
+        let under_way = UnderWay { agent: self.agent.clone(), model: Arc::clone(&self.model) };
+        let chunks: BoxStream<'_, _> = match act {
             Act::Say(text) => stream::once(future::ready(Ok(done(text)))).boxed(),
             Act::After(silence, text) => stream::once(tokio::time::sleep(silence).map(|()| Ok(done(text)))).boxed(),
             Act::Stream(chunks, every) => stream::iter(0..=chunks)
@@ -188,7 +233,8 @@ impl Llm for Voice {
             .boxed(),
             Act::Silent => stream::pending().boxed(),
             Act::Fail(error) => stream::once(future::ready(Err(error))).boxed(),
-            Act::Panic => stream::once(future::lazy(|_| panic!("told to panic"))).boxed(),
+            // Without the hook, which would fill the test's output with backtraces of what is meant to happen.
+            Act::Panic => stream::once(future::lazy(|_| panic::resume_unwind(Box::new("told to panic")))).boxed(),
             Act::Spin(long) => stream::once(future::lazy(move |_| {
                 let start = Instant::now();
                 while start.elapsed() < long {
@@ -201,7 +247,8 @@ impl Llm for Voice {
                 let part = Part::ToolUse(ToolUse { id: "t".to_owned(), name, input });
                 stream::once(future::ready(Ok(response(part, Stop::ToolUse)))).boxed()
             }
-        }
+        };
+        chunks.inspect(move |_| _ = &under_way).boxed()
     }
 
     fn count_tokens(&self, _: &Request) -> BoxFuture<'_, Result<Usage, Error>> {

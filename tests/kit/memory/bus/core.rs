@@ -60,13 +60,13 @@ impl Core {
                 (Message::Event { event, id, rejections, .. }, Outlet::Events(sender)) => {
                     let event = Event { event_id: id, ..Event::clone(&event) };
                     let delivery = Delivery::new(event, name.to_owned(), rejections, Box::new(hold));
-                    sender.try_send(delivery).err().map(|error| Refused::Event(error.into_inner()))
+                    sender.try_send(delivery).err().map(|error| Box::new(error) as Refused)
                 }
                 (Message::Dead { body, death }, Outlet::Dead(sender)) => {
                     let delivery = DeadDelivery::new(body, death, Box::new(hold));
-                    sender.try_send(delivery).err().map(|error| Refused::Dead(error.into_inner()))
+                    sender.try_send(delivery).err().map(|error| Box::new(error) as Refused)
                 }
-                _ => Some(Refused::Mismatch(hold)),
+                _ => Some(Box::new(hold) as Refused),
             };
             if refused.is_some() {
                 return refused;
@@ -76,13 +76,8 @@ impl Core {
     }
 }
 
-/// A delivery that its consumer did not take because it went away just now. It exists to be dropped.
-#[expect(dead_code, reason = "what it holds gives itself back when it is dropped")]
-enum Refused {
-    Event(Delivery),
-    Dead(DeadDelivery),
-    Mismatch(Hold),
-}
+/// A delivery that its consumer did not take because it went away just now. It gives itself back when it is dropped.
+type Refused = Box<dyn Send>;
 
 impl Queues {
     pub(super) fn empty() -> Self {

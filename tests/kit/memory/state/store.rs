@@ -51,6 +51,16 @@ impl MemoryState {
         })
     }
 
+    /// Whether an execution has ended well.
+    pub fn has_succeeded(&self, id: ExecutionId) -> bool {
+        self.look(|tables| tables.row(id).is_some_and(|row| row.status == ExecutionStatus::Succeeded))
+    }
+
+    /// Executions that a door took in and that have not reached the inbox.
+    pub fn promised(&self) -> Vec<ExecutionId> {
+        self.look(|tables| tables.promised.keys().copied().collect())
+    }
+
     /// Every execution as `(id, agent, status)`, in the order of arrival.
     pub fn all(&self) -> Vec<(ExecutionId, AgentId, ExecutionStatus)> {
         self.look(|tables| tables.rows.iter().map(|row| (row.id, row.agent.clone(), row.status)).collect())
