@@ -31,7 +31,7 @@ pub(super) fn at_the_end(life: &Life) -> Checked {
     nothing_is_lost(life)?;
     let open = |status: &&'static str| matches!(*status, "queued" | "running" | "waiting");
     let tally = life.world.state.tally();
-    if tally.iter().any(|(status, count)| open(&status) && *count > 0) {
+    if tally.iter().any(|(status, count)| open(status) && *count > 0) {
         let agents: Vec<String> = life
             .house()
             .machine

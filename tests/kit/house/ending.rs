@@ -1,6 +1,6 @@
 //! The end of a node, and what must not be left behind.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use greenroom_contract::port::operator::{AgentView, Operator};
 use tokio::{runtime::Handle, time::Instant};
@@ -26,19 +26,25 @@ pub struct Closed {
 }
 
 impl House {
+    /// Takes the node down as a signal would, without looking at what is left behind: timers of what has stopped run on
+    /// for up to half a minute, which is long where time is not paused.
+    pub async fn stop(self) -> Closed {
+        let start = Instant::now();
+        self.machine.set_ready(false);
+        let agents = self.agents.stop_all(self.grace + Duration::from_secs(1)).await;
+        let services = self.root.stop_all(SERVICES).await;
+        let closed = Closed { agents, services, given_back: self.machine.given_back(), took: start.elapsed() };
+        (self.end)();
+        closed
+    }
+
     /// Takes the node down as a signal would, and makes sure that nothing is left behind.
     ///
     /// # Panics
     /// When a task, a claimed execution, an unsettled delivery or a consumer is left.
     pub async fn close(self) -> Closed {
-        let start = Instant::now();
-        self.machine.set_ready(false);
-        let agents = self.agents.stop_all(self.grace + Duration::from_secs(1)).await;
-        let services = self.root.stop_all(SERVICES).await;
-        let (took, given_back) = (start.elapsed(), self.machine.given_back());
-        (self.end)();
-        let (state, bus, tasks_before) = (self.state, self.bus, self.tasks_before);
-        drop((self.machine, self.ports, self.root, self.agents));
+        let (state, bus, tasks_before) = (Arc::clone(&self.state), self.bus.clone(), self.tasks_before);
+        let closed = self.stop().await;
 
         let left = || {
             let mut left = Vec::new();
@@ -61,7 +67,7 @@ impl House {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Closed { agents, services, given_back, took }
+        closed
     }
 
     /// Makes sure that a node without work holds nothing.

@@ -13,7 +13,7 @@ use greenroom_actors::{
     orchestrator::Orchestrator,
     ports::Ports,
     relay::relay,
-    supervisor::{State as Children, Supervisor, SupervisorHandle},
+    supervisor::{ChildSpec, State as Children, Supervisor, SupervisorHandle},
 };
 use greenroom_config::{Definition, Loaded};
 use greenroom_contract::{
@@ -113,11 +113,20 @@ impl House {
         house
     }
 
-    pub(super) fn parse(text: &str) -> (AgentId, Definition) {
+    /// An agent's file, read.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn parse(text: &str) -> (AgentId, Definition) {
         match greenroom_config::parse(Path::new("agents/test.yaml"), text) {
             Ok(definition) => (definition.spec.name.clone(), definition),
             Err(refused) => panic!("{refused}"),
         }
+    }
+
+    /// Puts a child beside the agents, past the orchestrator.
+    pub fn adopt(&self, child: ChildSpec) {
+        self.agents.add(child);
     }
 
     /// Adds an agent, or changes it.
