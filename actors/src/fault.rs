@@ -1,5 +1,7 @@
 //! Between ractor's words for an end and ours.
 
+use std::any::Any;
+
 use greenroom_contract::execution::Failure;
 use ractor::{ActorId, ActorProcessingErr, SupervisionEvent};
 
@@ -45,11 +47,16 @@ pub(crate) fn exit_of(event: &SupervisionEvent) -> Option<(ActorId, Exit)> {
 /// What a task said in its panic.
 pub(crate) fn panic_message(error: tokio::task::JoinError) -> String {
     match error.try_into_panic() {
-        Ok(payload) => match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-            (Some(text), _) => (*text).to_owned(),
-            (None, Some(text)) => text.clone(),
-            (None, None) => "a panic without a message".to_owned(),
-        },
+        Ok(payload) => panic_text(payload.as_ref()),
         Err(_) => "the task was aborted".to_owned(),
+    }
+}
+
+/// The words of a panic that was caught.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (None, Some(text)) => text.clone(),
+        (None, None) => "a panic without a message".to_owned(),
     }
 }

@@ -1,44 +1,58 @@
-//! The `ractor` part: hears what happens to the children and carries out what [`super::step`] decides.
+//! The `ractor` part: hears what happens to the children and has the core decide about it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use greenroom_contract::{
-    execution::Failure,
-    status::AgentStatus,
-    tree::{Budget, Table},
-};
-use jiff::Timestamp;
+use greenroom_contract::{execution::Failure, status::AgentStatus, tree::Table};
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
+    event::Event,
     handle::SupervisorHandle,
     message::{ChildSpec, Message},
     policy::Exit,
-    step::{self, Action, Event, step},
+    state,
+    step::step,
 };
-use crate::fault::exit_of;
+use crate::fault::{Fault, exit_of};
 
-/// A supervisor: one-for-one over children that are added and removed at any time.
+/// A supervisor over children that are added and removed at any time.
 pub struct Supervisor;
 
 /// Where a supervisor stands in the tree.
 pub struct Args {
-    table: Table,
-    path: String,
-    core: step::State,
+    pub(super) table: Table,
+    pub(super) path: String,
+    pub(super) core: state::State,
+    /// Those that it has from its start on.
+    pub(super) children: Vec<ChildSpec>,
+    /// Whether its own supervisor has entered it in the tree.
+    pub(super) entered: bool,
 }
 
 /// A supervisor's memory.
 pub struct State {
-    table: Table,
-    path: String,
-    born: Instant,
-    core: step::State,
-    specs: HashMap<String, ChildSpec>,
-    up: BTreeMap<ActorId, (String, u32)>,
-    cells: HashMap<String, ActorCell>,
-    all_down: Vec<oneshot::Sender<()>>,
+    pub(super) table: Table,
+    pub(super) path: String,
+    pub(super) born: Instant,
+    pub(super) core: state::State,
+    pub(super) specs: HashMap<String, ChildSpec>,
+    /// Those that were added while their namesake was on its way out.
+    pub(super) next_specs: HashMap<String, ChildSpec>,
+    pub(super) up: BTreeMap<ActorId, (String, u32)>,
+    pub(super) cells: HashMap<String, ActorCell>,
+    pub(super) all_down: Vec<oneshot::Sender<()>>,
+    /// How it ends once all its children are down, if it ends then.
+    pub(super) ending: Option<Ending>,
+    pub(super) down: bool,
+}
+
+/// How a supervisor ends.
+pub(super) enum Ending {
+    /// As it was told.
+    Stopped,
+    /// Because of a child that its parent is to decide about.
+    Escalated(Failure),
 }
 
 impl Supervisor {
@@ -47,10 +61,10 @@ impl Supervisor {
     pub async fn start(
         table: Table,
         path: &str,
-        core: step::State,
+        core: state::State,
         parent: Option<ActorCell>,
     ) -> Result<(SupervisorHandle, ActorCell), Failure> {
-        let args = Args { table, path: path.to_owned(), core };
+        let args = Args { table, path: path.to_owned(), core, children: Vec::new(), entered: path.is_empty() };
         let spawned = match parent {
             Some(parent) => Actor::spawn_linked(None, Supervisor, args, parent).await,
             None => Actor::spawn(None, Supervisor, args).await,
@@ -66,9 +80,12 @@ impl Actor for Supervisor {
     type State = State;
     type Arguments = Args;
 
-    async fn pre_start(&self, _: ActorRef<Message>, args: Args) -> Result<State, ActorProcessingErr> {
-        if !args.path.is_empty() {
+    async fn pre_start(&self, myself: ActorRef<Message>, args: Args) -> Result<State, ActorProcessingErr> {
+        if !args.entered {
             args.table.enter(&args.path, "supervisor", AgentStatus::Running);
+        }
+        for child in args.children {
+            myself.send_message(Message::Add(child))?;
         }
         Ok(State {
             table: args.table,
@@ -76,9 +93,12 @@ impl Actor for Supervisor {
             born: Instant::now(),
             core: args.core,
             specs: HashMap::new(),
+            next_specs: HashMap::new(),
             up: BTreeMap::new(),
             cells: HashMap::new(),
             all_down: Vec::new(),
+            ending: None,
+            down: false,
         })
     }
 
@@ -89,21 +109,23 @@ impl Actor for Supervisor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let event = match message {
-            Message::Add(spec) => state.wanted(spec),
-            Message::Remove(child) => Event::Remove { child },
-            Message::Refresh(child) => Event::Refresh { child },
-            Message::Due { child, generation } => Event::Due { child, generation },
-            Message::Overdue { child, generation } => {
-                state.kill_overdue(&child, generation);
-                return Ok(());
+            Message::Add(spec) => Some(state.wanted(spec)),
+            Message::Remove(child) => Some(Event::Remove { child }),
+            Message::Drain(child) => Some(Event::Drain { child }),
+            Message::Refresh(child) => Some(Event::Refresh { child }),
+            Message::Due { child, generation } => Some(Event::Due { child, generation }),
+            Message::Overdue { child, generation } => state.kill_overdue(&myself, child, generation),
+            Message::Lost { child, generation } => state.give_up(child, generation),
+            Message::Stop => {
+                state.ending.get_or_insert(Ending::Stopped);
+                Some(Event::StopAll)
             }
             Message::StopAll(done) => {
                 state.all_down.push(done);
-                Event::StopAll
+                Some(Event::StopAll)
             }
         };
-        state.decide(&myself, event).await;
-        Ok(())
+        state.decide(&myself, event).await
     }
 
     async fn handle_supervisor_evt(
@@ -112,88 +134,51 @@ impl Actor for Supervisor {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let Some((id, exit)) = exit_of(&event) else { return Ok(()) };
-        if let Some((child, generation)) = state.up.remove(&id) {
-            state.cells.remove(&child);
-            state.decide(&myself, Event::Exited { child, generation, exit }).await;
-        }
-        Ok(())
+        let event = exit_of(&event).and_then(|(id, exit)| state.ended(id, exit));
+        let ended = state.decide(&myself, event).await;
+        state.show_waiting();
+        ended
     }
 }
 
 impl State {
     fn wanted(&mut self, spec: ChildSpec) -> Event {
         let event = Event::Add { child: spec.name.clone(), policy: spec.policy.clone() };
-        self.specs.entry(spec.name.clone()).or_insert(spec);
+        match () {
+            // The core refuses it, and nothing is to be left of it.
+            () if self.core.is_stopping() => {}
+            () if self.core.is_leaving(&spec.name) => drop(self.next_specs.insert(spec.name.clone(), spec)),
+            () => {
+                self.specs.entry(spec.name.clone()).or_insert(spec);
+            }
+        }
         event
     }
 
-    async fn decide(&mut self, myself: &ActorRef<Message>, event: Event) {
-        let mut events = VecDeque::from([event]);
+    /// A child's actor is gone. News of one that was given up, or was never known, is late news.
+    fn ended(&mut self, id: ActorId, exit: Exit) -> Option<Event> {
+        let (child, generation) = self.up.remove(&id)?;
+        self.cells.remove(&child);
+        Some(Event::Exited { child, generation, exit })
+    }
+
+    /// Has the core decide about an event and all that its actions bring about at once. The error is this supervisor's
+    /// own end.
+    async fn decide(&mut self, myself: &ActorRef<Message>, event: Option<Event>) -> Result<(), ActorProcessingErr> {
+        let mut events = VecDeque::from_iter(event);
         while let Some(event) = events.pop_front() {
             self.remember(&event);
             for action in step(&mut self.core, event, self.born.elapsed(), crate::jitter()) {
                 events.extend(self.carry_out(myself, action).await);
             }
         }
-    }
-
-    /// Does one action; what it brings about at once is returned as the next event.
-    async fn carry_out(&mut self, myself: &ActorRef<Message>, action: Action) -> Option<Event> {
-        match action {
-            Action::Start { child, generation } => self.start(myself, child, generation).await,
-            Action::Stop { child, generation, within } => {
-                if let (Some(cell), Some(spec)) = (self.cells.get(&child), self.specs.get(&child)) {
-                    (spec.stop)(cell, within);
-                    myself.send_after(within, move || Message::Overdue { child, generation });
-                }
-                None
+        match self.ending.take_if(|_| self.down) {
+            Some(Ending::Escalated(failure)) => Err(Fault::boxed(failure)),
+            Some(Ending::Stopped) => {
+                myself.stop(Some("stopped".to_owned()));
+                Ok(())
             }
-            Action::Wake { child, generation, after } => {
-                self.note_backoff(&child, after);
-                myself.send_after(after, move || Message::Due { child, generation });
-                None
-            }
-            Action::Park { child, exit } => {
-                tracing::error!(
-                    child.path = self.path_of(&child),
-                    error = exit.failure().map(ToString::to_string),
-                    "A child used up its restarts and is parked until an operator restarts it."
-                );
-                self.table.status(&self.path_of(&child), AgentStatus::Failed);
-                None
-            }
-            Action::Forget { child } => {
-                self.specs.remove(&child);
-                self.table.bury(&self.path_of(&child));
-                None
-            }
-            Action::AllStopped => {
-                for done in self.all_down.drain(..) {
-                    // The asker may have given up waiting; the children are down all the same.
-                    done.send(()).ok();
-                }
-                None
-            }
-        }
-    }
-
-    async fn start(&mut self, myself: &ActorRef<Message>, child: String, generation: u32) -> Option<Event> {
-        let spec = self.specs.get(&child)?;
-        self.table.enter(&self.path_of(&child), spec.kind, AgentStatus::Starting);
-        match (spec.start)(myself.get_cell(), generation).await {
-            Ok(cell) => {
-                self.up.insert(cell.get_id(), (child.clone(), generation));
-                self.cells.insert(child.clone(), cell);
-                self.table.update(&self.path_of(&child), |place| {
-                    // A child that says more of itself (an agent) has already done so.
-                    if place.status == AgentStatus::Starting && place.kind != "agent" {
-                        place.status = AgentStatus::Running;
-                    }
-                });
-                Some(Event::Started { child, generation })
-            }
-            Err(failure) => Some(Event::Exited { child, generation, exit: Exit::StartFailed(failure) }),
+            None => Ok(()),
         }
     }
 
@@ -207,31 +192,14 @@ impl State {
         }
     }
 
-    fn note_backoff(&self, child: &str, after: std::time::Duration) {
-        let in_window = self.core.restarts_in_window(child, self.born.elapsed());
-        let policy = self.specs.get(child).map(|spec| spec.policy.clone());
-        self.table.update(&self.path_of(child), |place| {
-            place.status = AgentStatus::Restarting;
-            place.since = Timestamp::now();
-            place.restarts += 1;
-            place.budget = policy.map(|policy| Budget {
-                in_window,
-                max_restarts: policy.max_restarts,
-                window_ms: policy.window.as_millis() as u64,
-                next_at: Timestamp::now().checked_add(after).ok(),
-            });
-        });
-    }
-
-    fn kill_overdue(&self, child: &str, generation: u32) {
-        let Some(cell) = self.cells.get(child) else { return };
-        if self.up.get(&cell.get_id()).is_some_and(|(_, up)| *up == generation) {
-            tracing::warn!(child.path = self.path_of(child), "A child did not stop in time and is killed.");
-            cell.kill();
+    /// Whoever was stopped for another's sake waits for its turn to start.
+    fn show_waiting(&self) {
+        for child in self.core.waiting() {
+            self.table.status(&self.path_of(child), AgentStatus::Restarting);
         }
     }
 
-    fn path_of(&self, child: &str) -> String {
+    pub(super) fn path_of(&self, child: &str) -> String {
         if self.path.is_empty() { child.to_owned() } else { format!("{}/{child}", self.path) }
     }
 }

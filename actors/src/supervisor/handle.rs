@@ -18,7 +18,8 @@ impl SupervisorHandle {
         Self { actor }
     }
 
-    /// Starts a child and keeps it alive by its policy. A name that is taken changes nothing.
+    /// Starts a child and keeps it alive by its policy. A name that is taken changes nothing, unless its bearer is on its
+    /// way out: then this one is started when that one is gone.
     pub fn add(&self, child: ChildSpec) {
         self.send(Message::Add(child));
     }
@@ -26,6 +27,11 @@ impl SupervisorHandle {
     /// Stops a child and forgets it, also while it waits for a restart.
     pub fn remove(&self, name: &str) {
         self.send(Message::Remove(name.to_owned()));
+    }
+
+    /// Tells a child to end in its own time and forgets it then. [`SupervisorHandle::remove`] sets it a limit after all.
+    pub fn drain(&self, name: &str) {
+        self.send(Message::Drain(name.to_owned()));
     }
 
     /// Starts a child afresh, its budget cleared.

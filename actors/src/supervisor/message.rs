@@ -11,7 +11,7 @@ use super::policy::Policy;
 /// Starts a generation of a child under the given supervisor. It must be quick: slow beginnings belong to the child,
 /// which shows itself as `starting` meanwhile.
 pub type StartChild = Arc<dyn Fn(ActorCell, u32) -> BoxFuture<'static, Result<ActorCell, Failure>> + Send + Sync>;
-/// Asks a child to stop within a time. It must not wait.
+/// Asks a child to stop within a time; [`Duration::MAX`] asks it to end in its own time. It must not wait.
 pub type StopChild = Arc<dyn Fn(&ActorCell, Duration) + Send + Sync>;
 
 /// A child and how to look after it.
@@ -35,9 +35,11 @@ pub enum Message {
     Add(ChildSpec),
     /// From the orchestrator: stop and forget this child.
     Remove(String),
+    /// From the orchestrator: let this child end in its own time, then forget it.
+    Drain(String),
     /// From an operator: start this child afresh.
     Refresh(String),
-    /// From itself: a backoff is over.
+    /// From itself: a backoff, or the rest of a parked child, is over.
     Due {
         /// Whose.
         child: String,
@@ -51,6 +53,15 @@ pub enum Message {
         /// Which generation.
         generation: u32,
     },
+    /// From itself: a child that was killed had its time to be gone.
+    Lost {
+        /// Whose.
+        child: String,
+        /// Which generation.
+        generation: u32,
+    },
+    /// From its own supervisor: stop everything, then end.
+    Stop,
     /// From the boot: stop everything; answered when all are down.
     StopAll(oneshot::Sender<()>),
 }

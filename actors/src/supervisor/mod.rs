@@ -6,15 +6,24 @@
 //! brings the events (started, ended, panicked) and nothing else.
 
 mod actor;
+mod branch;
+mod deeds;
+mod event;
+mod group;
 mod handle;
 mod message;
 mod policy;
+mod state;
 mod step;
+mod storm;
 #[cfg(test)]
 mod tests;
 
 pub use actor::Supervisor;
+pub use event::{Action, Event};
 pub use handle::SupervisorHandle;
 pub use message::{ChildSpec, Message, StartChild, StopChild};
-pub use policy::{Exit, Policy, Restart};
-pub use step::{Action, Event, State, step};
+pub use policy::{Exit, OnExhausted, Policy, Restart};
+pub use state::{State, Strategy};
+pub use step::step;
+pub use storm::{Breaker, Pause, Rules as StormRules, Verdict};

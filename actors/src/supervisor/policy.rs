@@ -16,13 +16,22 @@ pub enum Restart {
     Temporary,
 }
 
+/// What follows when a child has used up its restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnExhausted {
+    /// It is parked; where the strategy ties siblings to it, they are down with it, else they do not notice.
+    Park,
+    /// The supervisor stops its children and ends with the child's cause, so that its own parent decides.
+    Escalate,
+}
+
 /// The rules by which a child lives. Sources: OTP's supervisor (restart types, sliding window), Pekko's
 /// `restartWithBackoff` (backoff and its reset after a stable time).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// When it is started again.
     pub restart: Restart,
-    /// So many restarts within `window` are made; the next abnormal end parks it.
+    /// So many restarts within `window` are made; what the next abnormal end leads to is `on_exhausted`.
     pub max_restarts: u32,
     /// The sliding window.
     pub window: Duration,
@@ -34,7 +43,15 @@ pub struct Policy {
     pub stable_after: Duration,
     /// How long it gets to stop before it is killed.
     pub shutdown: Duration,
+    /// What follows when the restarts are used up.
+    pub on_exhausted: OnExhausted,
+    /// So long after it was parked it is tried again, once: stable, it has its budget back; else it is parked anew.
+    /// `None`: only an operator starts it.
+    pub retry_parked_after: Option<Duration>,
 }
+
+/// How long a parked child rests before it is tried again.
+const RETRY_PARKED_AFTER: Duration = Duration::from_secs(15 * 60);
 
 impl Policy {
     /// The policy of the node's own services: they are always wanted, and a service that cannot stay up for long parks
@@ -48,6 +65,8 @@ impl Policy {
             backoff_max: Duration::from_secs(10),
             stable_after: Duration::from_secs(60),
             shutdown: Duration::from_secs(5),
+            on_exhausted: OnExhausted::Park,
+            retry_parked_after: Some(RETRY_PARKED_AFTER),
         }
     }
 
@@ -61,6 +80,8 @@ impl Policy {
             backoff_max: supervision.backoff.max.0,
             stable_after: supervision.stable_after.0,
             shutdown: supervision.shutdown.0,
+            on_exhausted: OnExhausted::Park,
+            retry_parked_after: Some(RETRY_PARKED_AFTER),
         }
     }
 

@@ -56,7 +56,7 @@ impl Shell {
             }
             Action::Park { child, exit } => self.park(&child, &exit),
             Action::Forget { child } => self.ports.table.bury(&format!("{}/{child}", self.path)),
-            Action::AllStopped => {}
+            Action::Retry { .. } | Action::Escalate { .. } | Action::AllStopped => {}
         }
         None
     }
