@@ -10,8 +10,8 @@ async fn another_day_of_agents() {
     by_seed(20_261_122).await;
 }
 
+#[expect(clippy::print_stdout, reason = "it is shown when the test fails, also by a panic within")]
 async fn by_seed(seed: u64) {
-    // Shown when the test fails, also by a panic within.
     println!("seed {seed}");
     let summary = kit::day::day(seed).await.unwrap_or_else(|broken| panic!("{broken}"));
     println!("{summary:#?}");
