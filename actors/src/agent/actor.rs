@@ -78,7 +78,7 @@ impl Actor for Agent {
         match message {
             Message::Fitted { fitting, definition, result } => shell.fitted(&myself, fitting, definition, result).await,
             Message::Claimed(claimed, credit) => shell.claimed(*claimed, credit),
-            Message::Ended { execution, trace_id, ending } => shell.ended(execution, trace_id, &ending),
+            Message::Ended { fence, trace_id, ending } => shell.ended(fence, trace_id, &ending),
             Message::Due { child, generation } => shell.decide(&myself, Event::Due { child, generation }).await,
             Message::Overdue { child, generation } => shell.kill(&child, generation),
             Message::Reload(definition) => shell.reload(&myself, definition),

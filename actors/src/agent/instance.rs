@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use greenroom_contract::{
     ExecutionId, TraceId,
-    execution::{Claimed, Failure},
+    execution::{Claimed, Failure, Fence},
     port::state::Release,
     task,
 };
@@ -26,7 +26,7 @@ pub(super) enum Message {
     /// From its agent: run this.
     Work(Box<Claimed>, Arc<Kit>),
     /// From a watcher: an execution's task has ended.
-    Ended(ExecutionId, TraceId, Ending),
+    Ended(Fence, TraceId, Ending),
     /// From its agent: abort this one.
     Cancel(ExecutionId),
     /// From its agent: end when nothing is at work any more.
@@ -42,7 +42,8 @@ pub(super) struct Args {
 
 pub(super) struct State {
     args: Args,
-    tasks: HashMap<ExecutionId, AbortHandle>,
+    /// Each with the epoch of its claim: after a crash the next claim may come before the end of the last is heard.
+    tasks: HashMap<ExecutionId, (u64, AbortHandle)>,
     failures_in_a_row: u32,
     stopping: bool,
 }
@@ -50,7 +51,7 @@ pub(super) struct State {
 impl Drop for State {
     fn drop(&mut self) {
         // However the instance ends, its executions do not outlive it.
-        for task in self.tasks.values() {
+        for (_, task) in self.tasks.values() {
             task.abort();
         }
     }
@@ -79,9 +80,9 @@ impl Actor for Instance {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Work(claimed, kit) => state.run(&myself, *claimed, kit),
-            Message::Ended(execution, trace_id, ending) => state.ended(execution, trace_id, ending)?,
+            Message::Ended(fence, trace_id, ending) => state.ended(fence, trace_id, ending)?,
             Message::Cancel(execution) => {
-                if let Some(task) = state.tasks.get(&execution) {
+                if let Some((_, task)) = state.tasks.get(&execution) {
                     task.abort();
                 }
             }
@@ -105,7 +106,7 @@ impl State {
         let assignment =
             Assignment { claimed, kit, ports: Arc::clone(&self.args.ports), parent: self.args.path.clone() };
         let work = span.in_scope(|| task::spawn("execution", execution::run(assignment)));
-        self.tasks.insert(execution, work.abort_handle());
+        self.tasks.insert(execution, (fence.epoch, work.abort_handle()));
         let instance = myself.clone();
         let ports = Arc::clone(&self.args.ports);
         let watch = async move {
@@ -123,15 +124,17 @@ impl State {
                 give_back(ports, fence, Release::Crashed).await;
             }
             // An instance that has ended left the execution to its agent.
-            drop(instance.send_message(Message::Ended(execution, trace_id, ending)));
+            drop(instance.send_message(Message::Ended(fence, trace_id, ending)));
         };
         task::spawn("execution-watcher", watch.instrument(span));
     }
 
-    fn ended(&mut self, execution: ExecutionId, trace_id: TraceId, ending: Ending) -> Result<(), ActorProcessingErr> {
-        self.tasks.remove(&execution);
+    fn ended(&mut self, fence: Fence, trace_id: TraceId, ending: Ending) -> Result<(), ActorProcessingErr> {
+        if self.tasks.get(&fence.execution).is_some_and(|(epoch, _)| *epoch == fence.epoch) {
+            self.tasks.remove(&fence.execution);
+        }
         let verdict = verdict(&mut self.failures_in_a_row, self.args.failures_before_restart, &ending);
-        drop(self.args.agent.send_message(AgentMessage::Ended { execution, trace_id, ending }));
+        drop(self.args.agent.send_message(AgentMessage::Ended { fence, trace_id, ending }));
         match verdict {
             Some(failure) => Err(Fault::boxed(failure)),
             None => Ok(()),

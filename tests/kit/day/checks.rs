@@ -16,6 +16,7 @@ pub(super) fn always(life: &mut Life) -> Checked {
     budgets_hold(life)?;
     the_removed_do_not_run(life)?;
     nobody_runs_more_than_its_capacity(life)?;
+    the_machine_is_sound(life)?;
     let again = life.world.model.made_again();
     if !again.is_empty() {
         return Err(format!("calls were made again although their outcome was written: {again:?}"));
@@ -88,6 +89,22 @@ fn nobody_runs_more_than_its_capacity(life: &Life) -> Checked {
         let load = life.world.model.load(member.name);
         if load.most > member.capacity {
             return Err(format!("{} had {} calls under way and runs {}", member.name, load.most, member.capacity));
+        }
+    }
+    Ok(())
+}
+
+/// Only what was told to panic panics: a shell or a service that does is a fault of the machine.
+fn the_machine_is_sound(life: &Life) -> Checked {
+    let agents = CAST.map(|member| format!("agents/{}", member.name));
+    let services = ["relay", "store-monitor", "dead-letters", "agents"].map(String::from);
+    for path in agents.into_iter().chain(services) {
+        let failures = life.house().place(&path).map(|place| place.failures).unwrap_or_default();
+        let fault = failures
+            .iter()
+            .find(|past| past.failure.code == "panicked" && !past.failure.message.contains("told to panic"));
+        if let Some(fault) = fault {
+            return Err(format!("{path} panicked by itself: {:?}", fault.failure));
         }
     }
     Ok(())

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use greenroom_contract::{ExecutionId, TraceId, execution::Claimed, port::state::Release, task};
+use greenroom_contract::{
+    ExecutionId, TraceId,
+    execution::{Claimed, Fence},
+    port::state::Release,
+    task,
+};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shell;
@@ -29,8 +34,8 @@ impl Shell {
         }
     }
 
-    pub(in crate::agent) fn ended(&mut self, execution: ExecutionId, trace_id: TraceId, ending: &Ending) {
-        self.staff.done(execution);
+    pub(in crate::agent) fn ended(&mut self, fence: Fence, trace_id: TraceId, ending: &Ending) {
+        self.staff.done(fence);
         if let Ending::Failed(failure) | Ending::Crashed(failure) = ending {
             self.ports.table.failed(&self.path, failure.clone(), Some(trace_id));
             self.poke.notify_one();
