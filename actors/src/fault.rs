@@ -7,6 +7,9 @@ use ractor::{ActorId, ActorProcessingErr, SupervisionEvent};
 
 use crate::supervisor::Exit;
 
+/// The code of a panic, wherever it was caught.
+pub(crate) const PANICKED: &str = "panicked";
+
 /// An actor's own failure, carried through ractor's boxed error so that its supervisor gets it back whole.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -26,7 +29,7 @@ pub(crate) fn exit_of(event: &SupervisionEvent) -> Option<(ActorId, Exit)> {
         SupervisionEvent::ActorFailed(cell, error) => {
             let exit = match error.downcast_ref::<Fault>() {
                 Some(Fault(failure)) => Exit::Failed(failure.clone()),
-                None => Exit::Panicked(Failure::new("panicked", error.to_string())),
+                None => Exit::Panicked(Failure::new(PANICKED, error.to_string())),
             };
             Some((cell.get_id(), exit))
         }

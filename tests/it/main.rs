@@ -12,6 +12,7 @@ mod http_door;
 mod reload;
 mod secrets;
 mod shutdown;
+mod sim;
 mod slack_door;
 mod supervision;
 mod tidy;

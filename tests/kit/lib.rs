@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![expect(clippy::panic, reason = "a test kit fails by panicking, with a message that explains itself")]
 
+pub mod day;
+pub mod house;
 pub mod http;
+pub mod memory;
 pub mod model;
 pub mod node;
 pub mod slack;

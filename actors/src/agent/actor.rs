@@ -91,7 +91,7 @@ impl Actor for Agent {
                 return Ok(());
             }
             Message::Claimed(claimed, credit) => shell.claimed(&myself, *claimed, credit),
-            Message::Ended { execution, trace_id, ending } => shell.ended(&myself, execution, trace_id, &ending),
+            Message::Ended { fence, trace_id, ending } => shell.ended(&myself, fence, trace_id, &ending),
             Message::Due { child, generation } => shell.decide(&myself, Event::Due { child, generation }).await,
             Message::Overdue { instance } => shell.kill(instance),
             Message::Passivate(turn) => shell.passivate(&myself, turn).await,

@@ -49,7 +49,7 @@ impl Fate {
             (Ok(Ending::Cancelled), None) => Ending::Fenced,
             (Ok(ending), _) => ending,
             (Err(error), _) if error.is_panic() => {
-                let failure = Failure::new("panicked", panic_message(error));
+                let failure = Failure::new(crate::fault::PANICKED, panic_message(error));
                 tracing::error!(error = %failure, "The execution's task panicked.");
                 Ending::Crashed(failure)
             }

@@ -31,7 +31,7 @@ pub(super) fn fit(
     task::spawn("fitting-watcher", async move {
         let result = match attempt.await {
             Ok(result) => result.map(Arc::new),
-            Err(error) => Err(Failure::new("panicked", crate::fault::panic_message(error))),
+            Err(error) => Err(Failure::new(crate::fault::PANICKED, crate::fault::panic_message(error))),
         };
         // The agent may have been removed meanwhile.
         drop(agent.send_message(Message::Fitted { fitting, definition, result }));

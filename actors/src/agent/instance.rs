@@ -33,7 +33,7 @@ pub(super) enum Message {
     /// From its agent: run this.
     Work(Box<Claimed>, Arc<Kit>),
     /// From a watcher: an execution's task has ended.
-    Ended(ExecutionId, TraceId, Ending),
+    Ended(Fence, TraceId, Ending),
     /// From the watchdog: an execution is hung or burns its thread. At most one for each is on its way.
     Found(Fence, Finding),
     /// From its agent: abort this one.
@@ -55,6 +55,7 @@ pub(super) struct Args {
 
 pub(super) struct State {
     args: Args,
+    /// Each with the fence of its claim: after a crash the next claim may come before the end of the last is heard.
     tasks: HashMap<ExecutionId, Running>,
     failures_in_a_row: u32,
     stopping: bool,
@@ -112,7 +113,7 @@ impl Actor for Instance {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Work(claimed, kit) => state.run(&myself, *claimed, kit),
-            Message::Ended(execution, trace_id, ending) => state.ended(execution, trace_id, ending)?,
+            Message::Ended(fence, trace_id, ending) => state.ended(fence, trace_id, ending)?,
             Message::Found(fence, finding) => state.found(&myself, fence, &finding),
             Message::Cancel(execution) => {
                 if let Some(running) = state.tasks.get(&execution) {
@@ -184,7 +185,7 @@ impl State {
                 give_back(ports, fence, Release::Crashed).await;
             }
             // An instance that has ended left the execution to its agent.
-            drop(instance.send_message(Message::Ended(execution, trace_id, ending)));
+            drop(instance.send_message(Message::Ended(fence, trace_id, ending)));
         };
         task::spawn("execution-watcher", await_end.instrument(span));
     }
@@ -222,7 +223,7 @@ impl State {
                 );
                 self.args.quarantine(running);
                 let (instance, ports) = (myself.clone(), Arc::clone(&self.args.ports));
-                let ended = Message::Ended(fence.execution, trace_id, Ending::Crashed(why));
+                let ended = Message::Ended(fence, trace_id, Ending::Crashed(why));
                 task::spawn("quarantine", async move {
                     give_back(ports, fence, Release::Crashed).await;
                     // From here on it is like any other crash: a new generation of the instance takes over.
@@ -248,13 +249,15 @@ impl State {
         }
     }
 
-    fn ended(&mut self, execution: ExecutionId, trace_id: TraceId, ending: Ending) -> Result<(), ActorProcessingErr> {
-        let provider = self.tasks.remove(&execution).map(|running| running.provider).unwrap_or_default();
+    fn ended(&mut self, fence: Fence, trace_id: TraceId, ending: Ending) -> Result<(), ActorProcessingErr> {
+        let mine = self.tasks.get(&fence.execution).is_some_and(|running| running.fence == fence);
+        let running = if mine { self.tasks.remove(&fence.execution) } else { None };
+        let provider = running.map(|running| running.provider).unwrap_or_default();
         let verdict = match self.is_by_storm(&provider, &ending) {
             true => None,
             false => verdict(&mut self.failures_in_a_row, self.args.failures_before_restart, &ending),
         };
-        drop(self.args.agent.send_message(AgentMessage::Ended { execution, trace_id, ending }));
+        drop(self.args.agent.send_message(AgentMessage::Ended { fence, trace_id, ending }));
         match verdict {
             Some(failure) => Err(Fault::boxed(failure)),
             None => Ok(()),
@@ -294,11 +297,12 @@ fn why(finding: &Finding) -> Failure {
 
 /// Whether the instance is to be restarted after an execution's end, and why: when so many failed in a row; a success
 /// begins the count anew. A panic is contained by its own task and counts as a failure, so that one poison event, which
-/// is given up after as many crashes, costs its agent no more than one restart.
+/// is given up after as many crashes, costs its agent no more than one restart. What had to be killed restarts at once.
 fn verdict(in_a_row: &mut u32, allowed: u32, ending: &Ending) -> Option<Failure> {
     match ending {
         Ending::Succeeded => *in_a_row = 0,
         Ending::Fenced | Ending::Cancelled => {}
+        Ending::Crashed(failure) if failure.code != crate::fault::PANICKED => return Some(failure.clone()),
         Ending::Failed(failure) | Ending::Crashed(failure) => {
             *in_a_row += 1;
             if *in_a_row >= allowed {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use greenroom_config::load::Definition;
 use greenroom_contract::{
     ExecutionId, TraceId,
-    execution::{Claimed, Failure},
+    execution::{Claimed, Failure, Fence},
 };
 use ractor::ActorId;
 use tokio::{
@@ -30,8 +30,8 @@ pub enum Message {
     Claimed(Box<Claimed>, OwnedSemaphorePermit),
     /// From an instance: an execution ended.
     Ended {
-        /// Which.
-        execution: ExecutionId,
+        /// Which, under which claim: it may have been claimed anew meanwhile.
+        fence: Fence,
         /// In which workflow.
         trace_id: TraceId,
         /// How.

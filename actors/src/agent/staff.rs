@@ -54,6 +54,7 @@ impl Staff {
     pub(super) fn take_on(&mut self, claimed: Claimed, credit: OwnedSemaphorePermit) {
         let held = Held { fence: claimed.fence, instance: None, _credit: credit };
         self.held.insert(claimed.fence.execution, held);
+        self.waiting.retain(|waiting| waiting.fence.execution != claimed.fence.execution);
         self.waiting.push(claimed);
     }
 
@@ -75,9 +76,12 @@ impl Staff {
         self.members.get(&name).map(|member| (claimed, member.actor.clone()))
     }
 
-    /// An execution ended: its credit goes back.
-    pub(super) fn done(&mut self, execution: ExecutionId) {
-        self.held.remove(&execution);
+    /// An execution ended: its credit goes back. A crash is given back before its end is heard here, so it may have been
+    /// claimed anew: the new claim is none of this one's business.
+    pub(super) fn done(&mut self, fence: Fence) {
+        if self.held.get(&fence.execution).is_some_and(|held| held.fence == fence) {
+            self.held.remove(&fence.execution);
+        }
     }
 
     /// Takes from an instance what it may still be given; it ends when it has nothing left to do.

@@ -82,7 +82,7 @@ impl Actor for Service {
         task::spawn("service-watcher", async move {
             let ended = match work.await {
                 Ok(result) => result,
-                Err(error) => Err(Failure::new("panicked", panic_message(error))),
+                Err(error) => Err(Failure::new(crate::fault::PANICKED, panic_message(error))),
             };
             // The actor may be gone already; then nobody asks.
             drop(myself.send_message(Message::Ended(ended)));

@@ -164,7 +164,7 @@ async fn start_guarded(spec: &ChildSpec, supervisor: ActorCell, generation: u32)
     let starting = AssertUnwindSafe(async { (spec.start)(supervisor, generation).await }).catch_unwind();
     match tokio::time::timeout(START_WITHIN, starting).await {
         Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(Failure::new("panicked", panic_text(panic.as_ref()))),
+        Ok(Err(panic)) => Err(Failure::new(crate::fault::PANICKED, panic_text(panic.as_ref()))),
         Err(_) => Err(Failure::new("start_timed_out", format!("it did not start within {START_WITHIN:?}"))),
     }
 }

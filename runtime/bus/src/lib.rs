@@ -2,7 +2,6 @@
 #![warn(missing_docs)]
 
 mod embedded;
-#[cfg(test)]
-mod suite;
+pub mod suite;
 
 pub use embedded::{DELIVERY_LIMIT, EmbeddedBus, MIGRATIONS, Options};

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use greenroom_contract::{ExecutionId, TraceId, execution::Claimed, port::state::Release, task};
+use greenroom_contract::{
+    ExecutionId, TraceId,
+    execution::{Claimed, Fence},
+    port::state::Release,
+    task,
+};
 use ractor::ActorRef;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -43,11 +48,11 @@ impl Shell {
     pub(in crate::agent) fn ended(
         &mut self,
         myself: &ActorRef<Message>,
-        execution: ExecutionId,
+        fence: Fence,
         trace_id: TraceId,
         ending: &Ending,
     ) {
-        self.staff.done(execution);
+        self.staff.done(fence);
         if let Ending::Failed(failure) | Ending::Crashed(failure) = ending {
             self.ports.table.failed(&self.path, failure.clone(), Some(trace_id));
             self.poke.notify_one();

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use super::{DELIVERY_LIMIT, EmbeddedBus, MIGRATIONS, Options};
 use crate::suite::{
-    Stage, bus_suite,
+    Stage,
     stage::{command, declare, event, next, nothing, number, publish, publish_all, soon, take, unique, until},
 };
 
@@ -55,7 +55,7 @@ impl Stage for Embedded {
     }
 }
 
-bus_suite!(fresh);
+crate::bus_suite!(fresh);
 
 async fn sql(db: &Database, sql: &'static str) {
     db.write::<_, greenroom_sqlite::Error, _>(|conn| conn.execute_batch(sql).map_err(Failed::from)).await.unwrap();

@@ -16,7 +16,7 @@ fn failure(n: u32) -> Failure {
     Failure::new("inbox_refused", format!("refusal {n}"))
 }
 
-pub(crate) async fn rejections_are_counted_and_the_last_one_is_death<S: Stage>(stage: S) {
+pub async fn rejections_are_counted_and_the_last_one_is_death<S: Stage>(stage: S) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -40,7 +40,7 @@ pub(crate) async fn rejections_are_counted_and_the_last_one_is_death<S: Stage>(s
     until(&*bus, DEAD_LETTER_QUEUE, |info| (info.ready, info.unacknowledged) == (0, 0)).await;
 }
 
-pub(crate) async fn a_verdict_of_death_is_carried_out_at_once(stage: impl Stage) {
+pub async fn a_verdict_of_death_is_carried_out_at_once(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -56,7 +56,7 @@ pub(crate) async fn a_verdict_of_death_is_carried_out_at_once(stage: impl Stage)
     nothing(&mut deliveries).await;
 }
 
-pub(crate) async fn what_is_no_event_never_reaches_a_consumer(stage: impl Stage) {
+pub async fn what_is_no_event_never_reaches_a_consumer(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -78,7 +78,7 @@ pub(crate) async fn what_is_no_event_never_reaches_a_consumer(stage: impl Stage)
     nothing(&mut deliveries).await;
 }
 
-pub(crate) async fn a_dead_letter_that_is_not_settled_comes_again(stage: impl Stage) {
+pub async fn a_dead_letter_that_is_not_settled_comes_again(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -93,7 +93,7 @@ pub(crate) async fn a_dead_letter_that_is_not_settled_comes_again(stage: impl St
     until(&*bus, DEAD_LETTER_QUEUE, |info| (info.ready, info.unacknowledged) == (0, 0)).await;
 }
 
-pub(crate) async fn one_event_may_die_in_each_of_its_queues(stage: impl Stage) {
+pub async fn one_event_may_die_in_each_of_its_queues(stage: impl Stage) {
     let bus = stage.bus();
     let (one, other, topic) = (unique("one"), unique("other"), unique("topic"));
     declare(&*bus, &one, &[&topic]).await;

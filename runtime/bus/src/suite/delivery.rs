@@ -10,7 +10,7 @@ use super::stage::{
     urgent,
 };
 
-pub(crate) async fn events_arrive_whole_and_in_order(stage: impl Stage) {
+pub async fn events_arrive_whole_and_in_order(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -30,7 +30,7 @@ pub(crate) async fn events_arrive_whole_and_in_order(stage: impl Stage) {
     until(&*bus, &name, |info| (info.ready, info.unacknowledged) == (0, 0)).await;
 }
 
-pub(crate) async fn higher_priority_overtakes_what_waits(stage: impl Stage) {
+pub async fn higher_priority_overtakes_what_waits(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -46,7 +46,7 @@ pub(crate) async fn higher_priority_overtakes_what_waits(stage: impl Stage) {
     assert_eq!(take(&mut deliveries, 5).await, [3, 5, 4, 2, 1]);
 }
 
-pub(crate) async fn no_more_than_the_prefetch_is_unsettled(stage: impl Stage) {
+pub async fn no_more_than_the_prefetch_is_unsettled(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -65,7 +65,7 @@ pub(crate) async fn no_more_than_the_prefetch_is_unsettled(stage: impl Stage) {
     assert_eq!(held.iter().map(|delivery| number(&delivery.event)).collect::<Vec<_>>(), [1, 2, 3]);
 }
 
-pub(crate) async fn an_unsettled_delivery_that_is_dropped_comes_again_uncounted(stage: impl Stage) {
+pub async fn an_unsettled_delivery_that_is_dropped_comes_again_uncounted(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -79,7 +79,7 @@ pub(crate) async fn an_unsettled_delivery_that_is_dropped_comes_again_uncounted(
     assert_eq!(take(&mut deliveries, 1).await, [1]);
 }
 
-pub(crate) async fn a_dropped_subscription_gives_back_what_it_buffered_and_leaves_what_is_held(stage: impl Stage) {
+pub async fn a_dropped_subscription_gives_back_what_it_buffered_and_leaves_what_is_held(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -97,7 +97,7 @@ pub(crate) async fn a_dropped_subscription_gives_back_what_it_buffered_and_leave
     until(&*bus, &name, |info| (info.ready, info.unacknowledged, info.consumers) == (0, 0, 1)).await;
 }
 
-pub(crate) async fn cancelling_next_loses_nothing(stage: impl Stage) {
+pub async fn cancelling_next_loses_nothing(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -120,7 +120,7 @@ pub(crate) async fn cancelling_next_loses_nothing(stage: impl Stage) {
     assert_eq!(numbers, (0..50).collect::<Vec<_>>());
 }
 
-pub(crate) async fn an_abandoned_publication_wakes_the_consumer_all_the_same(stage: impl Stage) {
+pub async fn an_abandoned_publication_wakes_the_consumer_all_the_same(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -139,7 +139,7 @@ pub(crate) async fn an_abandoned_publication_wakes_the_consumer_all_the_same(sta
     until(&*bus, &name, |info| (info.ready, info.unacknowledged) == (0, 0)).await;
 }
 
-pub(crate) async fn a_large_backlog_drains_within_bounds(stage: impl Stage) {
+pub async fn a_large_backlog_drains_within_bounds(stage: impl Stage) {
     const ALL: u64 = 10_000;
     const PREFETCH: usize = 50;
     let bus = stage.bus();
@@ -173,7 +173,7 @@ pub(crate) async fn a_large_backlog_drains_within_bounds(stage: impl Stage) {
     until(&*bus, &name, |info| (info.ready, info.unacknowledged) == (0, 0)).await;
 }
 
-pub(crate) async fn publishers_at_once_lose_and_mix_nothing(stage: impl Stage) {
+pub async fn publishers_at_once_lose_and_mix_nothing(stage: impl Stage) {
     const PUBLISHERS: u64 = 8;
     const EACH: u64 = 100;
     let bus = stage.bus();

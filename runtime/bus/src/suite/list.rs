@@ -1,9 +1,10 @@
 //! Every behaviour by name.
 
-/// One test for each behaviour, against what `$make` makes.
+/// One test for each behaviour, against what the given `async fn() -> impl Stage` makes.
+#[macro_export]
 macro_rules! bus_suite {
     ($make:path) => {
-        bus_suite! { @each $make:
+        $crate::bus_suite! { @each $make:
             routing::wildcards_route_as_in_amqp,
             routing::a_queue_is_bound_to_its_own_name_and_takes_an_event_once,
             routing::no_queue_is_an_error_only_for_commands,
@@ -43,4 +44,3 @@ macro_rules! bus_suite {
         )*
     };
 }
-pub(crate) use bus_suite;

@@ -4,7 +4,7 @@ use greenroom_contract::{execution::Failure, port::bus::Error};
 
 use super::stage::{Stage, command, declare, event, next, nothing, number, publish, publish_all, take, unique, until};
 
-pub(crate) async fn what_was_confirmed_is_there_after_a_crash_and_what_was_accepted_is_not(stage: impl Stage) {
+pub async fn what_was_confirmed_is_there_after_a_crash_and_what_was_accepted_is_not(stage: impl Stage) {
     let bus = stage.bus();
     let (name, topic) = (unique("queue"), unique("topic"));
     declare(&*bus, &name, &[&topic]).await;
@@ -30,7 +30,7 @@ pub(crate) async fn what_was_confirmed_is_there_after_a_crash_and_what_was_accep
     nothing(&mut deliveries).await;
 }
 
-pub(crate) async fn dead_letters_and_retired_queues_outlive_a_crash(stage: impl Stage) {
+pub async fn dead_letters_and_retired_queues_outlive_a_crash(stage: impl Stage) {
     let bus = stage.bus();
     let (name, gone) = (unique("queue"), unique("gone"));
     declare(&*bus, &name, &[]).await;

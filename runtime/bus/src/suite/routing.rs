@@ -6,7 +6,7 @@ use super::stage::{
     Stage, command, declare, event, next, nothing, number, publish, publish_all, soon, take, unique, until,
 };
 
-pub(crate) async fn wildcards_route_as_in_amqp(stage: impl Stage) {
+pub async fn wildcards_route_as_in_amqp(stage: impl Stage) {
     let bus = stage.bus();
     let (one, all, root) = (unique("one"), unique("all"), unique("root"));
     declare(&*bus, &one, &[&format!("{root}.*")]).await;
@@ -21,7 +21,7 @@ pub(crate) async fn wildcards_route_as_in_amqp(stage: impl Stage) {
     nothing(&mut ones).await;
 }
 
-pub(crate) async fn a_queue_is_bound_to_its_own_name_and_takes_an_event_once(stage: impl Stage) {
+pub async fn a_queue_is_bound_to_its_own_name_and_takes_an_event_once(stage: impl Stage) {
     let bus = stage.bus();
     let (name, root) = (unique("queue"), unique("root"));
     // Three of its patterns match the same topic.
@@ -36,7 +36,7 @@ pub(crate) async fn a_queue_is_bound_to_its_own_name_and_takes_an_event_once(sta
     nothing(&mut deliveries).await;
 }
 
-pub(crate) async fn no_queue_is_an_error_only_for_commands(stage: impl Stage) {
+pub async fn no_queue_is_an_error_only_for_commands(stage: impl Stage) {
     let bus = stage.bus();
     let nowhere = unique("nowhere");
     let fact = Publication { event: event(&nowhere, 1), mandatory: false };
@@ -45,7 +45,7 @@ pub(crate) async fn no_queue_is_an_error_only_for_commands(stage: impl Stage) {
     assert!(matches!(answers[1].as_ref().unwrap().queues, None | Some(0)), "{answers:?}");
 }
 
-pub(crate) async fn a_batch_has_a_result_for_each_event(stage: impl Stage) {
+pub async fn a_batch_has_a_result_for_each_event(stage: impl Stage) {
     let bus = stage.bus();
     let (name, nowhere) = (unique("queue"), unique("nowhere"));
     declare(&*bus, &name, &[]).await;
@@ -57,7 +57,7 @@ pub(crate) async fn a_batch_has_a_result_for_each_event(stage: impl Stage) {
     assert!(bus.publish(Vec::new()).await.is_empty());
 }
 
-pub(crate) async fn declaring_again_changes_the_bindings(stage: impl Stage) {
+pub async fn declaring_again_changes_the_bindings(stage: impl Stage) {
     let bus = stage.bus();
     let (name, old, new) = (unique("queue"), unique("old"), unique("new"));
     declare(&*bus, &name, &[&old]).await;
@@ -70,7 +70,7 @@ pub(crate) async fn declaring_again_changes_the_bindings(stage: impl Stage) {
     assert_eq!(take(&mut deliveries, 2).await, [1, 3]);
 }
 
-pub(crate) async fn an_unknown_queue_cannot_be_consumed(stage: impl Stage) {
+pub async fn an_unknown_queue_cannot_be_consumed(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     let refused = bus.consume(&name, 1).await.unwrap_err();
@@ -79,7 +79,7 @@ pub(crate) async fn an_unknown_queue_cannot_be_consumed(stage: impl Stage) {
     bus.retire(&name).await.unwrap();
 }
 
-pub(crate) async fn an_empty_queue_goes_when_it_is_retired(stage: impl Stage) {
+pub async fn an_empty_queue_goes_when_it_is_retired(stage: impl Stage) {
     let bus = stage.bus();
     let (name, topic) = (unique("queue"), unique("topic"));
     declare(&*bus, &name, &[&topic]).await;
@@ -98,7 +98,7 @@ pub(crate) async fn an_empty_queue_goes_when_it_is_retired(stage: impl Stage) {
     assert_eq!(number(&next(&mut deliveries).await.event), 4);
 }
 
-pub(crate) async fn what_waits_in_a_retired_queue_is_taken_when_it_is_declared_again(stage: impl Stage) {
+pub async fn what_waits_in_a_retired_queue_is_taken_when_it_is_declared_again(stage: impl Stage) {
     let bus = stage.bus();
     let (name, topic) = (unique("queue"), unique("topic"));
     declare(&*bus, &name, &[&topic]).await;

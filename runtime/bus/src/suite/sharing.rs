@@ -12,7 +12,7 @@ use super::stage::{
     Stage, declare, declare_as, event, next, nothing, number, publish, publish_all, soon, take, unique, until,
 };
 
-pub(crate) async fn consumers_share_fairly(stage: impl Stage) {
+pub async fn consumers_share_fairly(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -40,7 +40,7 @@ async fn work(who: usize, mut deliveries: Subscription<Delivery>, report: mpsc::
     }
 }
 
-pub(crate) async fn a_trickle_goes_round(stage: impl Stage) {
+pub async fn a_trickle_goes_round(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -60,7 +60,7 @@ pub(crate) async fn a_trickle_goes_round(stage: impl Stage) {
     assert!(shares.iter().all(|share| *share >= 5), "{shares:?}");
 }
 
-pub(crate) async fn a_slow_consumer_does_not_hold_up_the_others(stage: impl Stage) {
+pub async fn a_slow_consumer_does_not_hold_up_the_others(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare(&*bus, &name, &[]).await;
@@ -79,7 +79,7 @@ pub(crate) async fn a_slow_consumer_does_not_hold_up_the_others(stage: impl Stag
     until(&*bus, &name, |info| (info.ready, info.unacknowledged, info.consumers) == (0, 0, 1)).await;
 }
 
-pub(crate) async fn a_single_active_consumer_has_all_until_it_goes(stage: impl Stage) {
+pub async fn a_single_active_consumer_has_all_until_it_goes(stage: impl Stage) {
     let bus = stage.bus();
     let name = unique("queue");
     declare_as(&*bus, &name, &[], Sharing::SingleActive).await;

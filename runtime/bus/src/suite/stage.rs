@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 const MOMENT: Duration = Duration::from_millis(60);
 
 /// An implementation, set up for one test.
-pub(crate) trait Stage: Send + Sync + Sized {
+pub trait Stage: Send + Sync + Sized {
     /// How many rejections bring a message to the dead letters.
     const DELIVERY_LIMIT: u32;
 
@@ -30,24 +30,24 @@ pub(crate) trait Stage: Send + Sync + Sized {
 }
 
 /// Waits for something that must happen.
-pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(LIMIT, future).await.unwrap_or_else(|_| panic!("{what}: nothing came in {LIMIT:?}"))
 }
 
 /// The next delivery, which must come.
-pub(crate) async fn next<T>(subscription: &mut Subscription<T>) -> T {
+pub async fn next<T>(subscription: &mut Subscription<T>) -> T {
     soon("the next delivery", subscription.next()).await.expect("the subscription ended")
 }
 
 /// Makes sure that nothing comes for a moment.
-pub(crate) async fn nothing<T: std::fmt::Debug>(subscription: &mut Subscription<T>) {
+pub async fn nothing<T: std::fmt::Debug>(subscription: &mut Subscription<T>) {
     if let Ok(came) = timeout(MOMENT, subscription.next()).await {
         panic!("{came:?} came, where nothing should have");
     }
 }
 
 /// Waits until a queue's counts are as they should be.
-pub(crate) async fn until(bus: &dyn Bus, queue: &str, holds: impl Fn(&QueueInfo) -> bool) {
+pub async fn until(bus: &dyn Bus, queue: &str, holds: impl Fn(&QueueInfo) -> bool) {
     let seen = async {
         loop {
             let infos = bus.queues().await.unwrap();
@@ -63,50 +63,50 @@ pub(crate) async fn until(bus: &dyn Bus, queue: &str, holds: impl Fn(&QueueInfo)
 }
 
 /// A name that no other test has.
-pub(crate) fn unique(word: &str) -> String {
+pub fn unique(word: &str) -> String {
     format!("{word}-{}", EventId::new())
 }
 
 /// Declares a queue of competing consumers.
-pub(crate) async fn declare(bus: &dyn Bus, name: &str, bindings: &[&str]) {
+pub async fn declare(bus: &dyn Bus, name: &str, bindings: &[&str]) {
     declare_as(bus, name, bindings, Sharing::Competing).await;
 }
 
-pub(crate) async fn declare_as(bus: &dyn Bus, name: &str, bindings: &[&str], sharing: Sharing) {
+pub async fn declare_as(bus: &dyn Bus, name: &str, bindings: &[&str], sharing: Sharing) {
     let bindings = bindings.iter().map(|text| text.parse().unwrap()).collect();
     bus.declare(QueueSpec { name: name.to_owned(), bindings, sharing }).await.unwrap();
 }
 
 /// An event that is recognised by a number.
-pub(crate) fn event(topic: &str, n: u64) -> Event {
+pub fn event(topic: &str, n: u64) -> Event {
     Event::new(topic, "suite", TraceId::new(), json!({ "n": n }))
 }
 
-pub(crate) fn urgent(topic: &str, n: u64, priority: Priority) -> Event {
+pub fn urgent(topic: &str, n: u64, priority: Priority) -> Event {
     Event { priority, ..event(topic, n) }
 }
 
-pub(crate) fn number(event: &Event) -> u64 {
+pub fn number(event: &Event) -> u64 {
     event.payload["n"].as_u64().unwrap()
 }
 
-pub(crate) fn command(event: Event) -> Publication {
+pub fn command(event: Event) -> Publication {
     Publication { event, mandatory: true }
 }
 
 /// Publishes one event that a queue must take.
-pub(crate) async fn publish(bus: &dyn Bus, event: Event) {
+pub async fn publish(bus: &dyn Bus, event: Event) {
     publish_all(bus, [event]).await;
 }
 
-pub(crate) async fn publish_all(bus: &dyn Bus, events: impl IntoIterator<Item = Event>) {
+pub async fn publish_all(bus: &dyn Bus, events: impl IntoIterator<Item = Event>) {
     for answer in bus.publish(events.into_iter().map(command).collect()).await {
         answer.unwrap();
     }
 }
 
 /// Takes and accepts so many, and returns their numbers in the order of their arrival.
-pub(crate) async fn take(subscription: &mut Subscription<Delivery>, count: usize) -> Vec<u64> {
+pub async fn take(subscription: &mut Subscription<Delivery>, count: usize) -> Vec<u64> {
     let mut numbers = Vec::with_capacity(count);
     for _ in 0..count {
         let delivery = next(subscription).await;
@@ -117,7 +117,7 @@ pub(crate) async fn take(subscription: &mut Subscription<Delivery>, count: usize
 }
 
 /// How often each value occurs.
-pub(crate) fn tally<T: Ord>(values: impl IntoIterator<Item = T>) -> BTreeMap<T, usize> {
+pub fn tally<T: Ord>(values: impl IntoIterator<Item = T>) -> BTreeMap<T, usize> {
     let mut counts = BTreeMap::new();
     for value in values {
         *counts.entry(value).or_insert(0) += 1;

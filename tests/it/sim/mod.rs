@@ -1,0 +1,9 @@
+//! The machine on paused time: a whole node in process, without threads of its own, so that hours pass in milliseconds.
+//!
+//! `ports` shows that the store and the bus in memory keep the same promises as the real ones.
+
+mod agents;
+mod continuity;
+mod day;
+mod ports;
+mod supervision;

@@ -1,0 +1,47 @@
+//! What outlives a node.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use greenroom_contract::{Clock, NodeId};
+
+use super::{model::Model, up::House};
+use crate::memory::{MemoryBus, MemoryState, PausedClock};
+
+/// Store, bus and model, with a clock that follows tokio's.
+pub struct World {
+    /// The store.
+    pub state: Arc<MemoryState>,
+    /// The bus.
+    pub bus: MemoryBus,
+    /// The model.
+    pub model: Arc<Model>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) node: NodeId,
+    pub(super) grace: Duration,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
+        let state = Arc::new(MemoryState::new(Arc::clone(&clock)));
+        Self {
+            bus: MemoryBus::new(Arc::clone(&clock)),
+            model: Arc::new(Model::new(Arc::clone(&state))),
+            state,
+            clock,
+            node: NodeId::new("sim"),
+            grace: Duration::from_secs(20),
+        }
+    }
+}
+
+impl World {
+    /// Starts a node with these agents, each a YAML text.
+    ///
+    /// # Panics
+    /// When a text is no agent, or the node does not start.
+    pub async fn open(&self, agents: &[String]) -> House {
+        let definitions = agents.iter().map(|text| House::parse(text)).collect::<BTreeMap<_, _>>();
+        House::start(self, definitions).await
+    }
+}
