@@ -13,6 +13,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use place::{Budget, NodeTree, PastFailure, Path, Place, Tree, Work};
+pub use place::{Budget, NodeTree, PastFailure, Path, Ping, Place, Tree, Work};
 pub use ring::{Change, ChangeKind, Changes, RING};
 pub use table::Table;

@@ -55,6 +55,9 @@ pub struct Place {
     /// Whether it was put to sleep because it had nothing to do; the next message wakes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub passivated: bool,
+    /// Whether its mailbox answers, for an agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping: Option<Ping>,
     /// What waits for it.
     pub inbox: u64,
     /// How much it takes at a time.
@@ -95,6 +98,7 @@ impl Place {
             quarantined: 0,
             late_results: 0,
             passivated: false,
+            ping: None,
             inbox: 0,
             inbox_capacity: None,
             inbox_oldest_at: None,
@@ -128,6 +132,20 @@ impl Place {
 
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+/// The last round trips through a mailbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ping {
+    /// When it was last asked whether it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_ping: Option<Timestamp>,
+    /// When it last answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_pong: Option<Timestamp>,
+    /// How long the last answer took, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt_us: Option<u64>,
 }
 
 /// How much of a restart budget is spent.
