@@ -123,6 +123,8 @@ async fn an_agent_hears_of_the_others_and_never_of_itself() {
     })
     .await;
     assert_eq!(restarted["input"]["agent"], "moody", "{restarted}");
+    let about = node.executions("clumsy").await.into_iter().map(|execution| execution["input"]["agent"].clone());
+    assert!(about.clone().all(|agent| agent != "clumsy"), "{:?}", about.collect::<Vec<_>>());
     assert_eq!(restarted["input"]["cause"]["code"], "panicked", "{restarted}");
 }
 
