@@ -12,6 +12,7 @@ use std::{
 
 use greenroom_actors::{
     agent::{AgentHandle, Facts, agent},
+    execution::Converse,
     supervisor::Policy,
 };
 use greenroom_contract::{ExecutionId, port::operator::Operator};
@@ -75,10 +76,10 @@ async fn message() {
     let world = World::default();
     let house = world.open(&[]).await;
     let (_, definition) = House::parse(&yaml("clerk", ""));
-    let (definition, handle) = (Arc::new(definition), AgentHandle::default());
     let facts = Arc::new(Facts::new(house.ports.node.clone(), &definition));
     let policy = Policy::of(&definition.spec.supervision);
-    let spec = agent(Arc::clone(&house.ports), definition, handle.clone(), Arc::clone(&facts), policy);
+    let handle = AgentHandle::new(Arc::new(definition));
+    let spec = agent(Arc::clone(&house.ports), handle.clone(), Arc::clone(&facts), Arc::new(Converse), policy);
     house.adopt(spec);
     house.until("the agent", || facts.view().status.as_str() == "idle").await;
     let nobody = ExecutionId::from_bytes([0; 16]);

@@ -13,7 +13,8 @@ use greenroom_actors::{
     orchestrator::Orchestrator,
     ports::Ports,
     relay::relay,
-    supervisor::{ChildSpec, State as Children, Supervisor, SupervisorHandle},
+    supervisor::{Breaker, ChildSpec, State as Children, Supervisor, SupervisorHandle},
+    watchdog::{Rules, Time, Watchdog},
 };
 use greenroom_config::{Definition, Loaded};
 use greenroom_contract::{
@@ -75,6 +76,9 @@ impl House {
             outbox: Arc::new(Notify::new()),
             ended: broadcast::channel(1024).0,
             given_back: Arc::default(),
+            // It judges nobody here: no sampler runs it, and what it decides is tested where it lives.
+            watchdog: Watchdog::new(Time::runtime(), Rules::default(), 1),
+            storm: Breaker::default(),
         });
         let started = async {
             ports.state.heartbeat(&ports.node, LEASE).await.map_err(|error| error.to_string())?;
