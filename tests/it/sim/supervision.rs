@@ -34,7 +34,7 @@ async fn three_failures_in_a_row_are_exactly_one_restart() {
     let place = house.place("agents/a/0").unwrap();
     assert_eq!((place.generation, place.restarts), (2, 1));
     assert_eq!(house.view("a").unwrap().restarts, 1);
-    assert!(place.failures[0].failure.message.contains("3 executions failed in a row"), "{:?}", place.failures);
+    assert!(place.failures[0].failure.message.contains("failed in a row: 3"), "{:?}", place.failures);
     succeeded(&house, "a").await;
     house.close().await;
 }

@@ -9,8 +9,8 @@ use super::up::House;
 
 /// What services get after the agents, as in the node.
 const SERVICES: Duration = Duration::from_secs(8);
-/// Timers of what has stopped run out by then.
-const TIMERS: Duration = Duration::from_secs(180);
+/// Timers of what has stopped run out by then: the longest is the trial of a parked agent, after 15 minutes.
+const TIMERS: Duration = Duration::from_secs(1200);
 
 /// How a house went down.
 #[derive(Debug, Clone, Copy)]

@@ -159,6 +159,8 @@ impl Hold {
 impl Settle for Hold {
     fn settle(mut self: Box<Self>, verdict: Verdict) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
+            // A real bus answers later; at once would let one consumer take everything before the next has its turn.
+            tokio::task::yield_now().await;
             let core = Arc::clone(&self.core);
             if let Err(reason) = core.faults.check() {
                 core.faults.answer().await;
