@@ -96,7 +96,7 @@ impl std::fmt::Debug for Database {
     }
 }
 
-/// Why a job failed: SQLite's own error (sorted by [`Error::from_sqlite`] on the way out) or the caller's.
+/// Why a job failed: SQLite's own error (sorted by what can be done about it on the way out) or the caller's.
 #[derive(Debug)]
 pub enum Failed<E> {
     /// SQLite's.

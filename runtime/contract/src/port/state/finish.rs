@@ -51,7 +51,7 @@ pub enum Conclusion {
 pub struct NewCheckpoint {
     /// Whose, and which conversation.
     pub key: CheckpointKey,
-    /// The version that it replaces: 0 for none. Another one in the store is [`Error::Conflict`].
+    /// The version that it replaces: 0 for none. Another one in the store is [`Error::Conflict`](super::Error::Conflict).
     pub replaces: u64,
     /// Variables and memory.
     pub data: Value,

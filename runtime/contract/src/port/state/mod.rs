@@ -5,7 +5,7 @@
 //! * **Durability.** A method that returned `Ok` has committed: `kill -9` of anything a moment later loses nothing of it.
 //! * **Order.** Writes take effect in the order in which their futures were first polled.
 //! * **Atomicity.** Each method is one transaction.
-//! * **Fencing.** Every write that takes a [`Fence`] fails with [`Error::Fenced`] once another claim was made.
+//! * **Fencing.** Every write that takes a [`Fence`](crate::execution::Fence) fails with [`Error::Fenced`] once another claim was made.
 //! * **Scope.** An agent's checkpoint and conversation are reached only under that agent's id (R5.1).
 //! * **Cancellation.** Dropping a future does not undo its work: it may still happen, wholly.
 //! * **Time** is the store's own clock.

@@ -23,7 +23,7 @@ pub trait State: Send + Sync + 'static {
 
     /// Takes a command or event in by a door: its outbox row is durable when this returns. A submission with an
     /// `event_id` that was seen before under the same `event_type` changes nothing and returns the first one; with another
-    /// payload it is [`Error::Conflict`]. The same `event_id` under another topic is another submission: Slack tells of
+    /// payload it is [`Error::Conflict`](super::Error::Conflict). The same `event_id` under another topic is another submission: Slack tells of
     /// one message under two topics, and the inbox lets each subscriber have it once.
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Submitted>>;
 
@@ -110,7 +110,7 @@ pub trait State: Send + Sync + 'static {
     fn dead_letter(&self, id: i64) -> BoxFuture<'_, Result<Option<DeadLetter>>>;
 
     /// Sends a dead letter again: a new event with the same payload and trace to where it came from, in one transaction
-    /// with the mark. Twice is [`Error::Conflict`]; one that is no event is [`Error::Conflict`] too.
+    /// with the mark. Twice is [`Error::Conflict`](super::Error::Conflict); one that is no event is [`Error::Conflict`](super::Error::Conflict) too.
     fn replay(&self, id: i64) -> BoxFuture<'_, Result<Replayed>>;
 
     /// Deletes a dead letter. Returns whether there was one.
