@@ -160,7 +160,7 @@ impl Settle for Hold {
     fn settle(mut self: Box<Self>, verdict: Verdict) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
             // A real bus answers later; at once would let one consumer take everything before the next has its turn.
-            tokio::task::yield_now().await;
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             let core = Arc::clone(&self.core);
             if let Err(reason) = core.faults.check() {
                 core.faults.answer().await;
