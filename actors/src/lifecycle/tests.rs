@@ -68,6 +68,14 @@ impl Bus for Ear {
         })
     }
 
+    fn broadcast(&self, _: &str, _: bytes::Bytes) -> BoxFuture<'_, Result<(), bus::Error>> {
+        unreachable!("lifecycle events are published")
+    }
+
+    fn listen(&self, _: TopicPattern) -> BoxFuture<'_, Result<bus::Subscription<bus::Broadcast>, bus::Error>> {
+        unreachable!("lifecycle hears nothing")
+    }
+
     fn declare(&self, _: bus::QueueSpec) -> BoxFuture<'_, Result<(), bus::Error>> {
         Box::pin(async { Ok(()) })
     }

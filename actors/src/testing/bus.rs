@@ -5,10 +5,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use bytes::Bytes;
 use greenroom_contract::{
-    BoxFuture, Event,
+    BoxFuture, Event, TopicPattern,
     port::bus::{
-        Bus, DeadDelivery, Delivery, Error, Publication, QueueInfo, QueueSpec, Receipt, Settle, Subscription, Verdict,
+        Broadcast, Bus, DeadDelivery, Delivery, Error, Listeners, Publication, QueueInfo, QueueSpec, Receipt, Settle,
+        Subscription, Verdict,
     },
     task,
 };
@@ -44,6 +46,7 @@ impl Queue {
 pub(crate) struct Queues {
     all: Mutex<HashMap<String, Arc<Queue>>>,
     pub(crate) retired: Mutex<Vec<String>>,
+    listeners: Listeners,
 }
 
 impl Queues {
@@ -119,6 +122,15 @@ impl Bus for Queues {
 
     fn consume_dead(&self, _: usize) -> BoxFuture<'_, Result<Subscription<DeadDelivery>, Error>> {
         Box::pin(std::future::ready(Err(Error::UnknownQueue { queue: "dead".into() })))
+    }
+
+    fn broadcast(&self, topic: &str, body: Bytes) -> BoxFuture<'_, Result<(), Error>> {
+        self.listeners.tell(&Broadcast { topic: topic.to_owned(), body });
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn listen(&self, pattern: TopicPattern) -> BoxFuture<'_, Result<Subscription<Broadcast>, Error>> {
+        Box::pin(std::future::ready(Ok(self.listeners.listen(pattern))))
     }
 
     fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueInfo>, Error>> {

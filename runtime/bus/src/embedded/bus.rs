@@ -2,11 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use greenroom_contract::{
-    BoxFuture, Clock,
+    BoxFuture, Clock, TopicPattern,
     port::bus::{
-        Bus, DEAD_LETTER_QUEUE, DeadDelivery, Delivery, Error, Publication, QueueInfo, QueueSpec, Receipt, Sharing,
-        Subscription,
+        Broadcast, Bus, DEAD_LETTER_QUEUE, DeadDelivery, Delivery, Error, Listeners, MAX_BROADCAST_BYTES, Publication,
+        QueueInfo, QueueSpec, Receipt, Sharing, Subscription,
     },
     task,
 };
@@ -38,6 +39,7 @@ const HEALTH_DEADLINE: Duration = Duration::from_secs(2);
 pub struct EmbeddedBus {
     core: Arc<Core>,
     topology: Arc<Topology>,
+    listeners: Listeners,
     closing: CancellationToken,
     _closes: DropGuard,
 }
@@ -66,7 +68,7 @@ impl EmbeddedBus {
         let until_closed = closing.clone();
         drop(task::spawn("bus-recheck", async move { until_closed.run_until_cancelled(recheck).await }));
         let _closes = closing.clone().drop_guard();
-        Ok(Arc::new(Self { core, topology, closing, _closes }))
+        Ok(Arc::new(Self { core, topology, listeners: Listeners::default(), closing, _closes }))
     }
 
     /// Publishes bytes as they are, event or not, under a topic that a queue must take. Bytes that are no event reach the
@@ -143,6 +145,22 @@ impl Bus for EmbeddedBus {
             self.subscribe(DEAD_LETTER_QUEUE, Outlet::DeadLetters(sender), prefetch)?;
             Ok(Subscription::new(receiver))
         })
+    }
+
+    fn broadcast(&self, topic: &str, body: Bytes) -> BoxFuture<'_, Result<(), Error>> {
+        let topic = topic.to_owned();
+        Box::pin(async move {
+            if body.len() > MAX_BROADCAST_BYTES {
+                let reason = format!("a broadcast of {} bytes is over {MAX_BROADCAST_BYTES}", body.len());
+                return Err(Error::Unavailable { reason });
+            }
+            self.listeners.tell(&Broadcast { topic, body });
+            Ok(())
+        })
+    }
+
+    fn listen(&self, pattern: TopicPattern) -> BoxFuture<'_, Result<Subscription<Broadcast>, Error>> {
+        Box::pin(async move { Ok(self.listeners.listen(pattern)) })
     }
 
     fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueInfo>, Error>> {

@@ -31,6 +31,10 @@ macro_rules! bus_suite {
             death::what_is_no_event_never_reaches_a_consumer,
             death::a_dead_letter_that_is_not_settled_comes_again,
             death::one_event_may_die_in_each_of_its_queues,
+            broadcast::everybody_who_listens_hears_in_order,
+            broadcast::patterns_choose_and_nothing_is_kept_for_later,
+            broadcast::a_slow_listener_holds_up_nobody,
+            broadcast::too_much_at_once_is_refused,
             restart::what_was_confirmed_is_there_after_a_crash_and_what_was_accepted_is_not,
             restart::dead_letters_and_retired_queues_outlive_a_crash,
         }

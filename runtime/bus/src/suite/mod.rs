@@ -12,6 +12,7 @@
 )]
 #![expect(missing_docs, reason = "a behaviour says what it checks by its name")]
 
+pub mod broadcast;
 pub mod death;
 pub mod delivery;
 mod list;

@@ -9,11 +9,17 @@
 //! * **No second copy** of an event waits in one queue on the embedded bus; on others receivers must drop duplicates.
 //! * **Cancellation.** Dropping the future of [`Bus::publish`] does not undo the publication: it may still happen.
 //! * **Bounds.** A subscription holds at most its prefetch of unsettled deliveries; nothing buffers without limit.
+//! * **Broadcasts** are the exception to all of this: said to every node that listens now, at most once, kept nowhere.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use super::broadcast::Ring;
+pub use super::broadcast::{Broadcast, Listeners, MAX_BROADCAST_BYTES};
 use crate::{BoxFuture, event::Event, execution::Failure, topic::TopicPattern};
 
 /// The queue that takes what died on the bus, from every other queue.
@@ -99,6 +105,22 @@ pub trait Bus: Send + Sync + 'static {
     /// Starts taking what died, from [`DEAD_LETTER_QUEUE`].
     fn consume_dead(&self, prefetch: usize) -> BoxFuture<'_, Result<Subscription<DeadDelivery>, Error>>;
 
+    /// Says something to every node of the cluster that listens now, this one too. At most once, kept nowhere, and never
+    /// held up by a slow listener; what one publisher says under one topic arrives in its order, with gaps perhaps.
+    /// `Ok` means handed over, not heard. Fails when the bus is unavailable or the body is over [`MAX_BROADCAST_BYTES`].
+    fn broadcast(&self, topic: &str, body: Bytes) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Starts to hear broadcasts. What waits is bounded: a listener that lags loses the oldest. The subscription ends when
+    /// the connection is lost: listen again, and ask again for what may have been said meanwhile.
+    fn listen(&self, pattern: TopicPattern) -> BoxFuture<'_, Result<Subscription<Broadcast>, Error>>;
+
+    /// How often the bus was connected again after it had lost its connection, to be watched: after each one, what was
+    /// published and is not known to have arrived is published again. A bus that cannot lose its connection says nothing,
+    /// and its sender may be gone.
+    fn reconnects(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
+    }
+
     /// Every queue with its counts (R2.6).
     fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueInfo>, Error>>;
 
@@ -122,19 +144,32 @@ pub struct QueueInfo {
 /// Deliveries as they arrive. Dropping it cancels the consumer; what it holds goes back to the queue.
 #[derive(Debug)]
 pub struct Subscription<T> {
-    receiver: mpsc::Receiver<T>,
+    source: Source<T>,
+}
+
+#[derive(Debug)]
+enum Source<T> {
+    Channel(mpsc::Receiver<T>),
+    Ring(Arc<Ring<T>>),
 }
 
 impl<T> Subscription<T> {
     /// Wraps the receiving end of an adapter's channel, whose capacity is the prefetch.
     pub fn new(receiver: mpsc::Receiver<T>) -> Self {
-        Self { receiver }
+        Self { source: Source::Channel(receiver) }
+    }
+
+    pub(super) fn of_ring(ring: Arc<Ring<T>>) -> Self {
+        Self { source: Source::Ring(ring) }
     }
 
     /// The next delivery; `None` when the bus ended the subscription (connection lost, queue deleted): consume again.
     /// Cancelling the future loses nothing.
     pub async fn next(&mut self) -> Option<T> {
-        self.receiver.recv().await
+        match &mut self.source {
+            Source::Channel(receiver) => receiver.recv().await,
+            Source::Ring(ring) => ring.next().await,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ports: what the machine needs from outside, and what the doors need from the machine.
 
+mod broadcast;
 pub mod bus;
 pub mod llm;
 pub mod operator;

@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, Request, StatusCode},
 };
 use greenroom_contract::{
-    AgentId, BoxFuture, Clock, Event, NodeId, TraceId,
+    AgentId, BoxFuture, Clock, Event, NodeId, TopicPattern, TraceId,
     event::Priority,
     execution::{Execution, Failure},
     id::{EventId, ExecutionId},
@@ -267,6 +267,14 @@ impl bus::Bus for FakeBus {
     }
 
     fn consume_dead(&self, _: usize) -> BoxFuture<'_, Result<bus::Subscription<bus::DeadDelivery>, bus::Error>> {
+        unimplemented!()
+    }
+
+    fn broadcast(&self, _: &str, _: bytes::Bytes) -> BoxFuture<'_, Result<(), bus::Error>> {
+        unimplemented!()
+    }
+
+    fn listen(&self, _: TopicPattern) -> BoxFuture<'_, Result<bus::Subscription<bus::Broadcast>, bus::Error>> {
         unimplemented!()
     }
 

@@ -9,7 +9,7 @@ use std::{
 use greenroom_contract::{
     BoxFuture, Clock, Event, EventId, TopicPattern,
     execution::Failure,
-    port::bus::{DEAD_LETTER_QUEUE, DeadDelivery, Death, Delivery, Error, Settle, Sharing, Verdict},
+    port::bus::{DEAD_LETTER_QUEUE, DeadDelivery, Death, Delivery, Error, Listeners, Settle, Sharing, Verdict},
 };
 
 use super::{
@@ -21,6 +21,7 @@ use crate::memory::Faults;
 pub(super) struct Core {
     pub(super) faults: Faults,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) listeners: Listeners,
     queues: Mutex<Queues>,
 }
 
@@ -34,7 +35,7 @@ pub(super) struct Queues {
 
 impl Core {
     pub(super) fn new(clock: Arc<dyn Clock>, queues: Queues) -> Self {
-        Self { faults: Faults::default(), clock, queues: Mutex::new(queues) }
+        Self { faults: Faults::default(), clock, listeners: Listeners::default(), queues: Mutex::new(queues) }
     }
 
     pub(super) fn queues(&self) -> MutexGuard<'_, Queues> {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use greenroom_contract::{
-    BoxFuture, Clock, Event, EventId,
+    BoxFuture, Clock, Event, EventId, TopicPattern,
     event::Unreadable,
     execution::Failure,
     port::bus::{
-        Bus, DEAD_LETTER_QUEUE, DeadDelivery, Death, Delivery, Error, Publication, QueueInfo, QueueSpec, Receipt,
-        Subscription,
+        Broadcast, Bus, DEAD_LETTER_QUEUE, DeadDelivery, Death, Delivery, Error, MAX_BROADCAST_BYTES, Publication,
+        QueueInfo, QueueSpec, Receipt, Subscription,
     },
 };
 use tokio::sync::mpsc;
@@ -207,6 +208,21 @@ impl Bus for MemoryBus {
             self.attach(DEAD_LETTER_QUEUE, prefetch.max(1), Outlet::Dead(sender))?;
             Ok(Subscription::new(receiver))
         })
+    }
+
+    fn broadcast(&self, topic: &str, body: Bytes) -> BoxFuture<'_, Result<(), Error>> {
+        let topic = topic.to_owned();
+        self.call(move || {
+            if body.len() > MAX_BROADCAST_BYTES {
+                return Err(Error::Unavailable { reason: format!("a broadcast of {} bytes is too long", body.len()) });
+            }
+            self.core.listeners.tell(&Broadcast { topic, body });
+            Ok(())
+        })
+    }
+
+    fn listen(&self, pattern: TopicPattern) -> BoxFuture<'_, Result<Subscription<Broadcast>, Error>> {
+        self.call(move || Ok(self.core.listeners.listen(pattern)))
     }
 
     fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueInfo>, Error>> {
