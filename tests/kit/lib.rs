@@ -7,5 +7,7 @@ pub mod http;
 pub mod memory;
 pub mod model;
 pub mod node;
+pub mod proxy;
+pub mod servers;
 pub mod slack;
 pub mod wait;

@@ -1,0 +1,15 @@
+//! RabbitMQ, PostgreSQL and Redis, real ones, as `.ci/servers` starts them.
+//!
+//! [`shared`] gives the three that every test may use, each test in a vhost, a database of its own ([`Shared::backends`]).
+//! A test that wants to kill or freeze a server starts a private one ([`Server::start`]); it keeps its data until it is
+//! dropped. Servers that cannot be had fail the test, and never skip it.
+
+mod backends;
+mod private;
+mod process;
+mod script;
+mod shared;
+
+pub use backends::{Backends, Database, RedisDatabase, Vhost};
+pub use private::{Kind, Server};
+pub use shared::{Shared, shared};
