@@ -15,8 +15,8 @@ use greenroom_contract::{
     page::{Page, PageRequest},
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, Conclusion, DeadLetterFilter, Error, ExecutionFilter,
-        Finish, NewDeadLetter, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, State,
-        Submission, Submitted,
+        Finish, NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result,
+        Spent, State, Submission, Submitted,
     },
 };
 use jiff::Timestamp;
@@ -168,6 +168,26 @@ impl State for Store {
 
     fn take_back(&self, _: &NodeId) -> BoxFuture<'_, Result<u64>> {
         unasked()
+    }
+
+    fn leave(&self, _: &NodeId) -> BoxFuture<'_, Result<u64>> {
+        unasked()
+    }
+
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeLease>>> {
+        unasked()
+    }
+
+    fn due_agents(&self, _: u32) -> BoxFuture<'_, Result<Vec<AgentId>>> {
+        unasked()
+    }
+
+    fn set_paused(&self, _: &AgentId, _: bool) -> BoxFuture<'_, Result<()>> {
+        ready(Ok(()))
+    }
+
+    fn paused(&self) -> BoxFuture<'_, Result<Vec<AgentId>>> {
+        ready(Ok(Vec::new()))
     }
 
     fn cancel(&self, _: ExecutionId, _: Failure) -> BoxFuture<'_, Result<bool>> {

@@ -137,6 +137,26 @@ impl State for FakeState {
         unimplemented!()
     }
 
+    fn leave(&self, _: &NodeId) -> BoxFuture<'_, state::Result<u64>> {
+        unimplemented!()
+    }
+
+    fn nodes(&self) -> BoxFuture<'_, state::Result<Vec<state::NodeLease>>> {
+        unimplemented!()
+    }
+
+    fn due_agents(&self, _: u32) -> BoxFuture<'_, state::Result<Vec<AgentId>>> {
+        unimplemented!()
+    }
+
+    fn set_paused(&self, _: &AgentId, _: bool) -> BoxFuture<'_, state::Result<()>> {
+        unimplemented!()
+    }
+
+    fn paused(&self) -> BoxFuture<'_, state::Result<Vec<AgentId>>> {
+        unimplemented!()
+    }
+
     fn journal(&self, _: Fence, _: Option<Settled>, _: Option<Intended>) -> BoxFuture<'_, state::Result<()>> {
         unimplemented!()
     }

@@ -1,9 +1,7 @@
 //! Claims: which node works on which execution, and under which epoch.
 
-use std::time::Duration;
-
 use greenroom_contract::{
-    AgentId, Event, ExecutionId, NodeId,
+    AgentId, Event, ExecutionId,
     execution::{Claimed, Failure, Fence},
     port::state::{Claim, Conclusion, Error, Finish, Release, Result},
     status::ExecutionStatus,
@@ -11,7 +9,7 @@ use greenroom_contract::{
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    columns::{after, count, int},
+    columns::{count, int},
     finish,
     job::{refuse, run},
     steps::{self, RawStep},
@@ -136,27 +134,6 @@ pub(super) async fn release(store: &SqliteState, fence: Fence, why: Release) -> 
                 0 => refuse(Error::Fenced),
                 _ => Ok(()),
             }
-        })
-        .await
-}
-
-pub(super) async fn heartbeat(store: &SqliteState, node: NodeId, ttl: Duration) -> Result<()> {
-    const SQL: &str = "INSERT INTO nodes (node, lease_until) VALUES (?1, ?2) \
-         ON CONFLICT (node) DO UPDATE SET lease_until = excluded.lease_until";
-    let until = after(store.now(), ttl);
-    store.write(move |conn| Ok(run(conn, SQL, params![node.as_str(), until]).map(drop)?)).await
-}
-
-pub(super) async fn take_back(store: &SqliteState, node: NodeId) -> Result<u64> {
-    const EXECUTIONS: &str = "UPDATE executions SET status = 'queued', available_at = ?2, crashes = crashes + 1 \
-         WHERE status = 'running' AND node = ?1";
-    // Its relay died with it: what that one held need not wait for the lease to run out.
-    const OUTBOX: &str = "UPDATE outbox SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = ?1";
-    let now = store.now();
-    store
-        .write(move |conn| {
-            run(conn, OUTBOX, [node.as_str()])?;
-            Ok(run(conn, EXECUTIONS, params![node.as_str(), now])? as u64)
         })
         .await
 }

@@ -1,6 +1,6 @@
 //! The store on SQLite, for embedded nodes.
 //!
-//! One file for each station of an event: `submit` (the door), `relay` (outbox to bus), `inbox`, `claim`, `journal`,
+//! One file for each station of an event: `submit` (the door), `relay` (outbox to bus), `inbox`, `claim` (and `nodes`), `journal`,
 //! `finish`; beside them the agents' own (`checkpoint`, `usage`), the questions (`queries`, `page`) and `dead` letters.
 //! `row` is how an outbox row is made, `job` and `columns` are how a statement meets SQLite.
 
@@ -12,6 +12,7 @@ mod finish;
 mod inbox;
 mod job;
 mod journal;
+mod nodes;
 mod page;
 mod queries;
 mod relay;

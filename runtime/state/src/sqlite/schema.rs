@@ -4,5 +4,7 @@ use greenroom_sqlite::Migration;
 
 /// The store's schema, to be given to [`Database::open`](greenroom_sqlite::Database::open) with the bus adapter's.
 /// A released step is never edited: a change is a new step.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { component: "state", version: 1, sql: include_str!("migrations/0001_state.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { component: "state", version: 1, sql: include_str!("migrations/0001_state.sql") },
+    Migration { component: "state", version: 2, sql: include_str!("migrations/0002_paused.sql") },
+];

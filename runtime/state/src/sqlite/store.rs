@@ -9,7 +9,8 @@ use greenroom_contract::{
     page::{Page, PageRequest},
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewDeadLetter,
-        OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, State, Submission, Submitted,
+        NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, State, Submission,
+        Submitted,
     },
 };
 use greenroom_sqlite::Database;
@@ -20,7 +21,7 @@ use serde_json::Value;
 use super::{
     checkpoint, claim, dead, finish, inbox,
     job::{Fault, Job, run},
-    journal, queries, relay, submit, usage,
+    journal, nodes, queries, relay, submit, usage,
 };
 
 /// The store of an embedded node. Cheap to clone. Its tables are [`MIGRATIONS`](super::MIGRATIONS).
@@ -106,11 +107,31 @@ impl State for SqliteState {
     }
 
     fn heartbeat(&self, node: &NodeId, ttl: Duration) -> BoxFuture<'_, Result<()>> {
-        Box::pin(claim::heartbeat(self, node.clone(), ttl))
+        Box::pin(nodes::heartbeat(self, node.clone(), ttl))
     }
 
     fn take_back(&self, node: &NodeId) -> BoxFuture<'_, Result<u64>> {
-        Box::pin(claim::take_back(self, node.clone()))
+        Box::pin(nodes::take_back(self, node.clone()))
+    }
+
+    fn leave(&self, node: &NodeId) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(nodes::leave(self, node.clone()))
+    }
+
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeLease>>> {
+        Box::pin(nodes::list(self))
+    }
+
+    fn due_agents(&self, limit: u32) -> BoxFuture<'_, Result<Vec<AgentId>>> {
+        Box::pin(nodes::due_agents(self, limit))
+    }
+
+    fn set_paused(&self, agent: &AgentId, paused: bool) -> BoxFuture<'_, Result<()>> {
+        Box::pin(nodes::set_paused(self, agent.clone(), paused))
+    }
+
+    fn paused(&self) -> BoxFuture<'_, Result<Vec<AgentId>>> {
+        Box::pin(nodes::paused(self))
     }
 
     fn journal(&self, fence: Fence, settle: Option<Settled>, intend: Option<Intended>) -> BoxFuture<'_, Result<()>> {

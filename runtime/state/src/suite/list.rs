@@ -88,6 +88,10 @@ macro_rules! state_suite {
             a_replayed_letter_is_a_new_event_to_its_agent
             a_letter_is_replayed_once_and_only_if_it_is_an_event
             letters_are_listed_and_purged
+            who_has_work_to_claim_is_known_in_one_question
+            a_node_that_leaves_gives_back_what_it_holds
+            leases_are_listed_with_who_is_alive
+            an_agent_is_held_back_until_it_is_let_go
             the_store_says_that_it_can_write
         }
     };

@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 
 use greenroom_contract::{
     AgentId, Event, ExecutionId, NodeId,
+    clock::from_millis,
     execution::{Claimed, Failure, Fence},
-    port::state::{Accepted, Arrival, Claim, Error, Release, Result},
+    port::state::{Accepted, Arrival, Claim, Error, NodeLease, Release, Result},
     status::{ExecutionStatus, StepStatus},
 };
 
@@ -148,7 +149,36 @@ impl Tables {
         Ok(())
     }
 
-    pub(super) fn take_back(&mut self, node: &NodeId, now: i64) -> u64 {
+    /// A node's end: its lease goes too.
+    pub(super) fn leave(&mut self, node: &NodeId, now: i64) -> u64 {
+        self.nodes.remove(node);
+        self.free(node, now, 0)
+    }
+
+    pub(super) fn leases(&self, now: i64) -> Vec<NodeLease> {
+        let lease = |(node, until): (&NodeId, &i64)| NodeLease {
+            node: node.clone(),
+            until: from_millis(*until),
+            alive: *until >= now,
+        };
+        self.nodes.iter().map(lease).collect()
+    }
+
+    pub(super) fn due_agents(&self, limit: u32, now: i64) -> Vec<AgentId> {
+        let due = |number: &usize| {
+            let row = &self.rows[*number];
+            match row.status {
+                ExecutionStatus::Queued => row.available_at <= now,
+                ExecutionStatus::Running => row.node.as_ref().is_none_or(|node| self.is_dead(node, now)),
+                _ => false,
+            }
+        };
+        let agents = self.unfinished.iter().filter(|(_, numbers)| numbers.iter().any(due));
+        agents.map(|(agent, _)| agent.clone()).take(limit as usize).collect()
+    }
+
+    /// Queues again what a node holds, counted as so many crashes each.
+    pub(super) fn free(&mut self, node: &NodeId, now: i64, crashes: u32) -> u64 {
         for out in self.outbox.values_mut() {
             if out.lease.as_ref().is_some_and(|(owner, _)| owner == node) {
                 out.lease = None;
@@ -160,7 +190,7 @@ impl Tables {
             if row.status == ExecutionStatus::Running && row.node.as_ref() == Some(node) {
                 row.status = ExecutionStatus::Queued;
                 row.available_at = now;
-                row.crashes += 1;
+                row.crashes += crashes;
                 count += 1;
             }
         }

@@ -13,8 +13,8 @@ use greenroom_contract::{
     page::{Page, PageRequest},
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, Error, ExecutionFilter, Finish,
-        NewDeadLetter, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, State,
-        Submission, Submitted,
+        NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent,
+        State, Submission, Submitted,
     },
     status::ExecutionStatus,
 };
@@ -167,7 +167,36 @@ impl State for MemoryState {
 
     fn take_back(&self, node: &NodeId) -> BoxFuture<'_, Result<u64>> {
         let node = node.clone();
-        self.call(move |tables, now| Ok(tables.take_back(&node, now)))
+        self.call(move |tables, now| Ok(tables.free(&node, now, 1)))
+    }
+
+    fn leave(&self, node: &NodeId) -> BoxFuture<'_, Result<u64>> {
+        let node = node.clone();
+        self.call(move |tables, now| Ok(tables.leave(&node, now)))
+    }
+
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeLease>>> {
+        self.call(|tables, now| Ok(tables.leases(now)))
+    }
+
+    fn due_agents(&self, limit: u32) -> BoxFuture<'_, Result<Vec<AgentId>>> {
+        self.call(move |tables, now| Ok(tables.due_agents(limit, now)))
+    }
+
+    fn set_paused(&self, agent: &AgentId, paused: bool) -> BoxFuture<'_, Result<()>> {
+        let agent = agent.clone();
+        self.call(move |tables, _| {
+            if paused {
+                tables.paused.insert(agent)
+            } else {
+                tables.paused.remove(&agent)
+            };
+            Ok(())
+        })
+    }
+
+    fn paused(&self) -> BoxFuture<'_, Result<Vec<AgentId>>> {
+        self.call(|tables, _| Ok(tables.paused.iter().cloned().collect()))
     }
 
     fn journal(&self, fence: Fence, settle: Option<Settled>, intend: Option<Intended>) -> BoxFuture<'_, Result<()>> {

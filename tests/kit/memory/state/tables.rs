@@ -30,6 +30,7 @@ pub(super) struct Tables {
     pub(super) conversations: HashMap<CheckpointKey, Conversation>,
     pub(super) versions: BTreeMap<(AgentId, String), Value>,
     pub(super) usage: BTreeMap<(AgentId, i64), Spent>,
+    pub(super) paused: BTreeSet<AgentId>,
     pub(super) letters: BTreeMap<i64, Letter>,
     pub(super) next_letter: i64,
     /// The keys of calls whose outcome is written: they must never be made again.

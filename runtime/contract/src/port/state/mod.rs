@@ -13,6 +13,7 @@
 mod error;
 mod finish;
 mod inbox;
+mod nodes;
 mod outbox;
 mod questions;
 mod store;
@@ -20,6 +21,7 @@ mod store;
 pub use error::{Error, Result};
 pub use finish::{Checkpoint, CheckpointKey, Conclusion, Finish, NewCheckpoint};
 pub use inbox::{Accepted, Arrival, Claim, Release};
+pub use nodes::NodeLease;
 pub use outbox::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Submission, Submitted};
 pub use questions::{DeadLetterFilter, ExecutionFilter, NewDeadLetter, Replayed, Spent};
 pub use store::State;

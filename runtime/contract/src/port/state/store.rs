@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewDeadLetter,
-    OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, Submission, Submitted,
+    NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, Submission, Submitted,
 };
 use crate::{
     BoxFuture,
@@ -57,6 +57,24 @@ pub trait State: Send + Sync + 'static {
 
     /// At start: everything that this node held before it died is queued again (counted as a crash). Returns how many.
     fn take_back(&self, node: &NodeId) -> BoxFuture<'_, Result<u64>>;
+
+    // nodes of a cluster
+
+    /// At a node's end: its lease is given up, and what it still holds is queued again at once (no crash). Returns how many.
+    fn leave(&self, node: &NodeId) -> BoxFuture<'_, Result<u64>>;
+
+    /// Every node that has a lease, or had one and did not leave; by name.
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeLease>>>;
+
+    /// Agents that have something to claim now, by name, at most `limit`: executions queued and due, or running under a
+    /// lease that ran out. One question for all agents of a node, asked about every second: it has to be cheap.
+    fn due_agents(&self, limit: u32) -> BoxFuture<'_, Result<Vec<AgentId>>>;
+
+    /// Holds an agent back on every node and over restarts, or lets it go. Idempotent.
+    fn set_paused(&self, agent: &AgentId, paused: bool) -> BoxFuture<'_, Result<()>>;
+
+    /// The agents that are held back, by name.
+    fn paused(&self) -> BoxFuture<'_, Result<Vec<AgentId>>>;
 
     // journal
 
