@@ -70,6 +70,10 @@ impl Operator for Orchestrator {
         Tree { complete: true, nodes: vec![node] }
     }
 
+    fn tree_json(&self) -> Vec<u8> {
+        self.inner.ports.table.json(&self.inner.ports.node, &self.inner.roles)
+    }
+
     fn restart(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), Error>> {
         self.tell(agent, |entry| entry.handle.restart())
     }

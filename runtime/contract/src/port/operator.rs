@@ -194,6 +194,12 @@ pub trait Operator: Send + Sync + 'static {
     /// The supervision tree as this node knows it. Reads a table; disturbs no actor.
     fn tree(&self) -> Tree;
 
+    /// [`Operator::tree`] as JSON, for readers who want all of it and often. Whoever has a quicker way takes it.
+    fn tree_json(&self) -> Vec<u8> {
+        // Every field serialises: maps have string keys and no value refuses.
+        serde_json::to_vec(&self.tree()).unwrap_or_default()
+    }
+
     /// Starts an agent afresh: clears its restart budget; tries an unavailable one again.
     fn restart(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), Error>>;
 

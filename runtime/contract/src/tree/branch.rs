@@ -44,6 +44,6 @@ fn close(open: &mut Vec<Place>) {
     }
 }
 
-fn is_under(path: &str, above: &str) -> bool {
+pub(super) fn is_under(path: &str, above: &str) -> bool {
     above.is_empty() || path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
 }

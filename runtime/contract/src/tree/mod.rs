@@ -7,6 +7,7 @@
 //!   everything else out of it. The same holds for signs of life, depths and sums.
 
 mod branch;
+mod json;
 mod place;
 mod ring;
 mod table;

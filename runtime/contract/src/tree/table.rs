@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::{
     Budget, Changes, Path, Place,
     branch::{branch, in_tree_order},
+    json,
     ring::{ChangeKind, Ring},
 };
 use crate::{
@@ -200,17 +201,34 @@ impl Table {
     /// The whole branch of this node, with the number of the newest change that is in it.
     pub fn snapshot_at(&self) -> (u64, Place) {
         let now = Timestamp::now();
+        let (version, places) = self.in_order(now);
+        let root = branch(&places, now);
+        debug_assert!(root.is_some(), "the root is entered at the start and never leaves");
+        (version, root.unwrap_or_else(|| Place::new("", "node", AgentStatus::Stopped, now)))
+    }
+
+    /// The [`super::Tree`] of this node alone, as JSON: the same as by way of [`Table::snapshot_at`], many times as fast.
+    pub fn json(&self, node: &NodeId, roles: &[String]) -> Vec<u8> {
+        let now = Timestamp::now();
+        let (version, places) = self.in_order(now);
+        let mut out = Vec::new();
+        // Every field serialises: maps have string keys and no value refuses.
+        let written = json::write_tree(node, roles, version, &places, now, &mut out);
+        debug_assert!(written.is_ok(), "{written:?}");
+        out
+    }
+
+    /// Every place in tree order, with the number of the newest change that is in them.
+    pub(super) fn in_order(&self, now: Timestamp) -> (u64, Vec<Arc<Place>>) {
         self.sweep(now);
         let (version, mut places): (u64, Vec<Arc<Place>>) = {
-            // Only references are taken under the lock; the copies are made after it.
+            // Only references are taken under the lock; whatever is made of them is made after it.
             let inner = self.read();
             (inner.ring.newest(), inner.places.values().map(|slot| Arc::clone(&slot.place)).collect())
         };
         // They are nearly in order already, which this sort turns to its advantage.
         places.sort_by(|a, b| in_tree_order(&a.id, &b.id));
-        let root = branch(&places, now);
-        debug_assert!(root.is_some(), "the root is entered at the start and never leaves");
-        (version, root.unwrap_or_else(|| Place::new("", "node", AgentStatus::Stopped, now)))
+        (version, places)
     }
 
     /// The number of the newest change.

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::{branch::in_tree_order, *};
+use super::{
+    branch::{branch, in_tree_order},
+    json, *,
+};
 use crate::{execution::Failure, id::NodeId, money::MicroUsd, status::AgentStatus};
 
 fn table() -> Table {
@@ -41,6 +44,24 @@ fn places_nest_by_path_and_outlive_a_restart() {
     assert_eq!((instance.parent(), root.parent()), (Some("agents/a"), None));
     assert!(instance.uptime_ms.is_some());
     assert_eq!(root.children[0].children[1].children.len(), 1, "a name that begins alike has its own children");
+}
+
+#[test]
+fn the_branch_as_json_is_the_branch() {
+    let table = table();
+    for path in ["a", "a/0", "a/0/x", "a/1", "a-b", "a-b/0", "c/0/orphan", "d"] {
+        table.enter(path, "agent", AgentStatus::Running);
+    }
+    table.failed("a/0", Failure::new("panicked", "\"children\":[]}"), None);
+    let now = Timestamp::now();
+    let (version, places) = table.in_order(now);
+    let (node, roles, root) = (NodeId::new("n1"), vec!["gateway".to_owned()], branch(&places, now).unwrap());
+    let mut written = Vec::new();
+    json::write_tree(&node, &roles, version, &places, now, &mut written).unwrap();
+    let read: serde_json::Value = serde_json::from_slice(&written).unwrap();
+    let tree = Tree { complete: true, nodes: vec![NodeTree { node, roles, reachable: true, version, root }] };
+    assert_eq!(read, serde_json::to_value(tree).unwrap());
+    assert!(read["nodes"][0]["root"]["children"][0]["uptime_ms"].is_u64());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use greenroom_contract::{
 };
 
 /// Which places are wanted.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
     /// In one of these states; empty is any.
     pub status: Vec<AgentStatus>,
