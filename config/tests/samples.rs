@@ -46,7 +46,7 @@ fn another_parser_reads_the_same() {
     for definition in load(Path::new(FOLDER)).unwrap().agents.values() {
         let text = std::fs::read_to_string(Path::new(FOLDER).parent().unwrap().join(&definition.file)).unwrap();
         let other: AgentSpec = serde_yaml::from_str(&text).unwrap();
-        assert_eq!(other, definition.spec);
+        assert_eq!(other, *definition.spec);
         assert_eq!(other.version(), definition.version);
     }
 }

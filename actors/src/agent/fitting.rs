@@ -39,9 +39,9 @@ pub(super) fn fit(
 }
 
 async fn fitted(ports: &Ports, definition: &Definition, behaviour: Arc<dyn Behaviour>) -> Result<Kit, Failure> {
-    let spec = Arc::new(definition.spec.clone());
+    let spec = Arc::clone(&definition.spec);
     let outfit = ports.outfitter.outfit(Arc::clone(&spec)).await?;
-    let kit = Kit::with_behaviour(Arc::clone(&spec), outfit, behaviour);
+    let kit = Kit { spec: Arc::clone(&spec), version: definition.version.clone(), outfit, behaviour };
     let kept = serde_json::to_value(&*spec).map_err(|error| Failure::new("definition", error.to_string()))?;
     persist("version", || ports.state.save_version(&spec.name, &kit.version, kept.clone()))
         .await

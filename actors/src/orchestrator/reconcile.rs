@@ -58,8 +58,8 @@ impl Orchestrator {
     /// Adds an agent that is written in Rust: it lives under the same supervision as those of the folder, and stays
     /// until the node ends. A name that is taken is refused.
     pub fn add_rust_agent(&self, spec: AgentSpec, behaviour: Arc<dyn Behaviour>) -> Result<(), NameTaken> {
-        let definition =
-            Definition { version: spec.version(), spec, file: PathBuf::from("(in Rust)"), warnings: Vec::new() };
+        let (version, file) = (spec.version(), PathBuf::from("(in Rust)"));
+        let definition = Definition { version, spec: Arc::new(spec), file, warnings: Vec::new() };
         {
             let mut table = self.table();
             let name = definition.spec.name.clone();

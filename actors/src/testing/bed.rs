@@ -179,7 +179,7 @@ impl Toolset for NoTools {
 
 /// An agent's spec, with more lines of YAML if need be.
 fn spec(name: &str, more: &str) -> AgentSpec {
-    definition(name, more).spec
+    std::sync::Arc::unwrap_or_clone(definition(name, more).spec)
 }
 
 fn definition(name: &str, more: &str) -> Definition {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use garde::Validate;
@@ -18,8 +19,8 @@ use crate::AgentSpec;
 /// An agent as a file defines it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
-    /// What the file says.
-    pub spec: AgentSpec,
+    /// What the file says. Shared by all who look after the agent: there may be ten thousand.
+    pub spec: Arc<AgentSpec>,
     /// [`AgentSpec::version`] of the above: two files with the same version say the same.
     pub version: String,
     /// The file, as people speak of it: `config/agents/x.yaml`.
@@ -85,7 +86,7 @@ pub(super) fn parse_located(file: &Path, text: &str) -> Result<(Definition, Plac
         })
         .collect();
     let named_at = root.nearest("name").0;
-    Ok((Definition { version: spec.version(), spec, file: file.to_owned(), warnings }, named_at))
+    Ok((Definition { version: spec.version(), spec: Arc::new(spec), file: file.to_owned(), warnings }, named_at))
 }
 
 /// What does not make sense, and what is merely odd.

@@ -7,6 +7,7 @@ use std::{
     io::{self, Read},
     panic,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -14,6 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Definition, Loaded, Problem, Refused, definition::parse_located, tree::Place};
 
+/// So many files are worth several threads.
+const MANY: usize = 256;
 /// A larger file is not an agent.
 const MAX_BYTES: u64 = 1_000_000;
 /// Clocks of file systems are coarse: a file changed so shortly before it was read is read again.
@@ -95,10 +98,10 @@ impl Folder {
         let mut found = BTreeMap::new();
         let names = self.names()?;
         let mut changed = !std::mem::replace(&mut self.read, true);
-        for name in names {
-            let before = self.files.remove(&name);
-            let digest = before.as_ref().map(|known| known.digest);
-            let Some(now) = self.look(&name, before) else { continue };
+        let before: Vec<_> = names.into_iter().map(|name| (self.files.remove(&name), name)).collect();
+        let digests: Vec<_> = before.iter().map(|(known, _)| known.as_ref().map(|known| known.digest)).collect();
+        for ((name, now), digest) in self.look_at_all(before).into_iter().zip(digests) {
+            let Some(now) = now else { continue };
             changed |= digest != Some(now.digest);
             found.insert(name, now);
         }
@@ -147,6 +150,27 @@ impl Folder {
             }
         }
         Ok(names)
+    }
+
+    /// The state of each file, in the order given. Many are looked at by several threads.
+    fn look_at_all(&self, before: Vec<(Option<Known>, OsString)>) -> Vec<(OsString, Option<Known>)> {
+        let look = |part: Vec<(Option<Known>, OsString)>| -> Vec<(OsString, Option<Known>)> {
+            let look = |(known, name): (Option<Known>, OsString)| (self.look(&name, known), name);
+            part.into_iter().map(look).map(|(known, name)| (name, known)).collect()
+        };
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        if before.len() < MANY || threads == 1 {
+            return look(before);
+        }
+        let each = before.len().div_ceil(threads);
+        let mut rest = before.into_iter();
+        let parts: Vec<Vec<_>> = (0..threads).map(|_| rest.by_ref().take(each).collect()).collect();
+        thread::scope(|scope| {
+            let looking: Vec<_> = parts.into_iter().map(|part| scope.spawn(|| look(part))).collect();
+            let looked =
+                looking.into_iter().map(|part| part.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
+            looked.flatten().collect()
+        })
     }
 
     /// The state of one file; `None` when it has gone since the folder was listed.
