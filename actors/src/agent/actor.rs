@@ -1,4 +1,5 @@
-//! The `ractor` part of an agent: one function of the shell per message.
+//! The `ractor` part of an agent: one function of the shell per message. What is seldom done and takes more than a moment is
+//! boxed: an agent's task keeps room for the largest of what it may wait for, and there may be ten thousand.
 
 use std::sync::Arc;
 
@@ -85,23 +86,27 @@ impl Actor for Agent {
         shell: &mut Shell,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Fitted { fitting, definition, result } => shell.fitted(&myself, fitting, definition, result).await,
+            Message::Fitted { fitting, definition, result } => {
+                Box::pin(shell.fitted(&myself, fitting, definition, result)).await;
+            }
             Message::Ping(asked) => {
                 shell.pong(asked);
                 return Ok(());
             }
             Message::Claimed(claimed, credit) => shell.claimed(&myself, *claimed, credit),
             Message::Ended { fence, trace_id, ending } => shell.ended(&myself, fence, trace_id, &ending),
-            Message::Due { child, generation } => shell.decide(&myself, Event::Due { child, generation }).await,
+            Message::Due { child, generation } => {
+                Box::pin(shell.decide(&myself, Event::Due { child, generation })).await;
+            }
             Message::Overdue { instance } => shell.kill(instance),
-            Message::Passivate(turn) => shell.passivate(&myself, turn).await,
+            Message::Passivate(turn) => Box::pin(shell.passivate(&myself, turn)).await,
             Message::Admit => shell.admit(&myself),
             Message::Wake => shell.wake(&myself),
             Message::FitAgain(fitting) => shell.fit_again(&myself, fitting),
             Message::Reload(definition) => shell.reload(&myself, definition),
             Message::Pause => shell.pause(),
             Message::Resume => shell.resume(&myself),
-            Message::Restart => shell.restart(&myself).await,
+            Message::Restart => Box::pin(shell.restart(&myself)).await,
             Message::Cancel(execution) => shell.cancel(execution),
             Message::Drain(done) => shell.drain(done),
             Message::Stop(within) => shell.stop(&myself, within),
@@ -118,7 +123,7 @@ impl Actor for Agent {
         shell: &mut Shell,
     ) -> Result<(), ActorProcessingErr> {
         if let Some((id, exit)) = exit_of(&event) {
-            shell.instance_ended(&myself, id, exit).await;
+            Box::pin(shell.instance_ended(&myself, id, exit)).await;
             shell.settle();
         }
         Ok(())

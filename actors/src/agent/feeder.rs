@@ -3,6 +3,9 @@
 //! With a credit in hand it first claims what is due in the store (retries, what a crash left behind), then waits for
 //! whatever comes first: a delivery from the queue, a poke, or the time of the next retry. The credit travels with the
 //! execution. A delivery is acknowledged once its execution row is committed.
+//!
+//! There are thousands of feeders, and nearly all of them wait: what one does now and then is boxed, so that its task has
+//! room for waiting only.
 
 use std::{sync::Arc, time::Duration};
 
@@ -76,13 +79,13 @@ impl Feeder {
         let mut blocked = false;
         while let Some(credit) = self.credit().await {
             if look {
-                match self.claim_one().await {
+                match Box::pin(self.claim_one()).await {
                     Ok(Some(claimed)) => {
                         self.hand_over(claimed, credit);
                         continue;
                     }
                     Ok(None) => {
-                        (blocked, next_look) = self.until_due().await;
+                        (blocked, next_look) = Box::pin(self.until_due()).await;
                         wait = FIRST_WAIT;
                     }
                     Err(error) => {
@@ -95,7 +98,7 @@ impl Feeder {
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 delivery = subscription.next(), if !blocked => match delivery {
-                    Some(delivery) => look = self.take_in(delivery, credit).await,
+                    Some(delivery) => look = Box::pin(self.take_in(delivery, credit)).await,
                     None => return,
                 },
                 () = self.poke.notified() => look = true,

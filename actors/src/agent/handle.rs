@@ -84,8 +84,10 @@ impl AgentHandle {
     }
 
     fn send(&self, message: Message) -> bool {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let heard = current.is_some_and(|actor| actor.send_message(message).is_ok());
+        let heard = {
+            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+            current.as_ref().is_some_and(|actor| actor.send_message(message).is_ok())
+        };
         if !heard {
             tracing::debug!("An agent that is not up was addressed.");
         }

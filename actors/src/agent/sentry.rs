@@ -1,4 +1,5 @@
-//! The sentry: stands at the queue of an agent that sleeps, and wakes it.
+//! The sentry: stands at the queue of an agent that sleeps, and wakes it. There may be thousands: what one does now and
+//! then is boxed, so that its task has room for waiting only.
 
 use std::{sync::Arc, time::Duration};
 
@@ -66,7 +67,7 @@ impl Sentry {
 
     async fn watch(&self, mut subscription: Subscription<Delivery>) -> bool {
         loop {
-            let look_again = match self.until_due().await {
+            let look_again = match Box::pin(self.until_due()).await {
                 Some(Duration::ZERO) => return true,
                 Some(wait) => wait,
                 None => LOOK_ANYWAY,
@@ -74,7 +75,7 @@ impl Sentry {
             tokio::select! {
                 () = self.stop.cancelled() => return false,
                 delivery = subscription.next() => match delivery {
-                    Some(delivery) => if self.take_in(delivery).await { return true },
+                    Some(delivery) => if Box::pin(self.take_in(delivery)).await { return true },
                     None => return false,
                 },
                 () = self.poke.notified() => {}

@@ -1,6 +1,6 @@
 //! The agent's instances: which are up, who has how much to do.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use greenroom_contract::{
     ExecutionId,
@@ -20,6 +20,7 @@ pub(super) struct Held {
 }
 
 struct Member {
+    name: String,
     actor: ActorRef<instance::Message>,
     generation: u32,
     taking: bool,
@@ -28,22 +29,28 @@ struct Member {
 /// The instances and what they hold.
 #[derive(Default)]
 pub(super) struct Staff {
-    members: BTreeMap<String, Member>,
-    ids: HashMap<ActorId, String>,
+    /// In the order of their names. Few: an agent most often has one.
+    members: Vec<Member>,
     held: HashMap<ExecutionId, Held>,
     waiting: Vec<Claimed>,
+    /// Grows with each change of the above.
+    changes: u64,
 }
 
 impl Staff {
     pub(super) fn joined(&mut self, name: &str, generation: u32, actor: ActorRef<instance::Message>) {
-        self.ids.insert(actor.get_id(), name.to_owned());
-        self.members.insert(name.to_owned(), Member { actor, generation, taking: true });
+        self.changes += 1;
+        self.members.retain(|member| member.name != name);
+        let at = self.members.partition_point(|member| member.name.as_str() < name);
+        self.members.reserve_exact(1);
+        self.members.insert(at, Member { name: name.to_owned(), actor, generation, taking: true });
     }
 
     /// An instance ended: its name and generation, and what it held.
     pub(super) fn left(&mut self, id: ActorId) -> Option<(String, u32, Vec<Held>)> {
-        let name = self.ids.remove(&id)?;
-        let generation = self.members.remove(&name).map_or(0, |member| member.generation);
+        self.changes += 1;
+        let at = self.members.iter().position(|member| member.actor.get_id() == id)?;
+        let Member { name, generation, .. } = self.members.remove(at);
         let lost: Vec<ExecutionId> =
             self.held.iter().filter(|(_, held)| held.instance.as_ref() == Some(&name)).map(|(id, _)| *id).collect();
         let held = lost.iter().filter_map(|id| self.held.remove(id)).collect();
@@ -52,6 +59,7 @@ impl Staff {
 
     /// Takes an execution on; the caller hands out what [`Staff::assign`] then says.
     pub(super) fn take_on(&mut self, claimed: Claimed, credit: OwnedSemaphorePermit) {
+        self.changes += 1;
         let held = Held { fence: claimed.fence, instance: None, _credit: credit };
         self.held.insert(claimed.fence.execution, held);
         self.waiting.retain(|waiting| waiting.fence.execution != claimed.fence.execution);
@@ -60,12 +68,13 @@ impl Staff {
 
     /// The next waiting execution and the instance with the least to do, if there are both.
     pub(super) fn assign(&mut self) -> Option<(Claimed, ActorRef<instance::Message>)> {
+        self.changes += 1;
         let name = self
             .members
             .iter()
-            .filter(|(_, member)| member.taking)
-            .min_by_key(|(name, _)| self.load(name))
-            .map(|(name, _)| name.clone())?;
+            .filter(|member| member.taking)
+            .min_by_key(|member| self.load(&member.name))
+            .map(|member| member.name.clone())?;
         if self.waiting.is_empty() {
             return None;
         }
@@ -73,20 +82,21 @@ impl Staff {
         if let Some(held) = self.held.get_mut(&claimed.fence.execution) {
             held.instance = Some(name.clone());
         }
-        self.members.get(&name).map(|member| (claimed, member.actor.clone()))
+        self.member(&name).map(|member| (claimed, member.actor.clone()))
     }
 
     /// An execution ended: its credit goes back. A crash is given back before its end is heard here, so it may have been
     /// claimed anew: the new claim is none of this one's business.
     pub(super) fn done(&mut self, fence: Fence) {
         if self.held.get(&fence.execution).is_some_and(|held| held.fence == fence) {
+            self.changes += 1;
             self.held.remove(&fence.execution);
         }
     }
 
     /// Takes from an instance what it may still be given; it ends when it has nothing left to do.
     pub(super) fn dismiss(&mut self, name: &str) -> Option<ActorId> {
-        let member = self.members.get_mut(name)?;
+        let member = self.members.iter_mut().find(|member| member.name == name)?;
         member.taking = false;
         // One that ended just now needs no telling.
         drop(member.actor.send_message(instance::Message::Stop));
@@ -95,14 +105,15 @@ impl Staff {
 
     /// Ends an instance at once; what it runs is aborted.
     pub(super) fn kill(&mut self, instance: ActorId) {
-        if let Some(member) = self.ids.get(&instance).and_then(|name| self.members.get(name)) {
+        if let Some(member) = self.members.iter().find(|member| member.actor.get_id() == instance) {
             member.actor.kill();
         }
     }
 
     /// Ends all instances at once, and says what they held.
     pub(super) fn abandon(&mut self) -> Vec<Held> {
-        for member in self.members.values() {
+        self.changes += 1;
+        for member in &self.members {
             member.actor.kill();
         }
         self.waiting.clear();
@@ -111,6 +122,7 @@ impl Staff {
 
     /// Takes back what no instance has begun.
     pub(super) fn unstarted(&mut self) -> Vec<Held> {
+        self.changes += 1;
         let waiting = std::mem::take(&mut self.waiting);
         waiting.iter().filter_map(|claimed| self.held.remove(&claimed.fence.execution)).collect()
     }
@@ -119,7 +131,8 @@ impl Staff {
     pub(super) fn cancel(&mut self, execution: ExecutionId) {
         self.waiting.retain(|claimed| claimed.fence.execution != execution);
         let Some(held) = self.held.get(&execution) else { return };
-        match held.instance.as_ref().and_then(|name| self.members.get(name)) {
+        self.changes += 1;
+        match held.instance.as_deref().and_then(|name| self.member(name)) {
             Some(member) => drop(member.actor.send_message(instance::Message::Cancel(execution))),
             None => drop(self.held.remove(&execution)),
         }
@@ -127,11 +140,20 @@ impl Staff {
 
     /// The instances that are up, each with how much it has to do.
     pub(super) fn loads(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.members.keys().map(|name| (name.as_str(), self.load(name)))
+        self.members.iter().map(|member| (member.name.as_str(), self.load(&member.name)))
+    }
+
+    fn member(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.name == name)
     }
 
     fn load(&self, name: &str) -> usize {
         self.held.values().filter(|held| held.instance.as_deref() == Some(name)).count()
+    }
+
+    /// Another number than before if anything is other than before.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     pub(super) fn any_up(&self) -> bool {

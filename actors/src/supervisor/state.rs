@@ -22,8 +22,8 @@ pub enum Strategy {
 /// The supervisor's memory.
 #[derive(Debug, Clone, Default)]
 pub struct State {
-    /// In start order.
-    pub(super) children: BTreeMap<u64, Child>,
+    /// In start order. Boxed, because a map's node has room for eleven and an agent most often has one instance.
+    pub(super) children: BTreeMap<u64, Box<Child>>,
     /// Finds a child without walking the others: an agents' supervisor has thousands.
     pub(super) names: HashMap<String, u64>,
     pub(super) next: u64,
@@ -147,7 +147,7 @@ impl State {
     }
 
     fn child(&self, name: &str) -> Option<&Child> {
-        self.names.get(name).and_then(|at| self.children.get(at))
+        self.names.get(name).and_then(|at| self.children.get(at)).map(|child| &**child)
     }
 
     /// Enters a child as the last one, to be started next.
@@ -156,7 +156,8 @@ impl State {
         let (since, restarts, unstable, trial, again) = (None, VecDeque::new(), 0, false, None);
         self.next += 1;
         self.names.insert(name.clone(), at);
-        self.children.insert(at, Child { name, policy, generation, phase, since, restarts, unstable, trial, again });
+        let child = Child { name, policy, generation, phase, since, restarts, unstable, trial, again };
+        self.children.insert(at, Box::new(child));
         at
     }
 }

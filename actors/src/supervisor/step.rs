@@ -76,7 +76,7 @@ fn go(state: &mut State, at: u64) -> Vec<Action> {
 }
 
 fn forget(state: &mut State, at: u64) -> Vec<Action> {
-    let Some(child) = state.children.remove(&at) else { return Vec::new() };
+    let Some(child) = state.children.remove(&at).map(|child| *child) else { return Vec::new() };
     state.names.remove(&child.name);
     let mut actions = vec![Action::Forget { child: child.name.clone() }];
     if let Some(policy) = child.again

@@ -28,6 +28,8 @@ impl Shell {
     }
 
     pub(in crate::agent) async fn decide(&mut self, myself: &ActorRef<Message>, event: Event) {
+        // What is done about it writes to the instances' places too.
+        self.shown = None;
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             for action in step(&mut self.core, event, self.born.elapsed(), crate::jitter()) {
@@ -96,7 +98,8 @@ impl Shell {
             agent: myself.clone(),
             failures_before_restart: self.definition.spec.supervision.failures_before_restart,
         };
-        match instance::start(args, myself.get_cell()).await {
+        // Boxed, or every shell would keep room for the start of an instance in its own future, all its life.
+        match Box::pin(instance::start(args, myself.get_cell())).await {
             Ok(actor) => {
                 self.staff.joined(&child, generation, actor);
                 Event::Started { child, generation }

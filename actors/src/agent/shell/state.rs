@@ -50,6 +50,20 @@ pub(in crate::agent) struct Shell {
     pub(super) next_trial: Option<Timestamp>,
     /// Grows each time that the agent begins to have something to do.
     pub(super) turn: u64,
+    /// What was shown last; `None` when that may not be what is seen.
+    pub(super) shown: Option<Shown>,
+}
+
+/// All that the shell shows of itself after a message. Showing it takes locks, and most messages change nothing of it.
+#[derive(PartialEq)]
+pub(in crate::agent) struct Shown {
+    status: AgentStatus,
+    reason: Option<Failure>,
+    works: bool,
+    staff: u64,
+    restarts: u32,
+    passivated: bool,
+    budget: Budget,
 }
 
 impl Drop for Shell {
@@ -99,6 +113,7 @@ impl Shell {
             storm: None,
             next_trial: None,
             turn: 0,
+            shown: None,
         }
     }
 
@@ -116,36 +131,55 @@ impl Shell {
                 done.send(()).ok();
             }
         }
+        let show = self.what_to_show();
+        if self.shown.as_ref() != Some(&show) {
+            self.show(&show);
+            self.shown = Some(show);
+        }
+    }
+
+    fn what_to_show(&self) -> Shown {
         let (status, reason) = self.status();
-        self.turn = self.facts.works(!self.staff.is_idle() || self.passivated || self.fitting_open);
-        let passivated = self.passivated;
-        let running = self.staff.running() as u32;
-        let restarts = self.restarts;
-        self.facts.change(|view| {
-            view.status = status;
-            view.reason.clone_from(&reason);
-            view.running = running;
-            view.restarts = restarts;
-            view.passivated = passivated;
-        });
-        let waiting = self.staff.waiting() as u64;
         let supervision = &self.definition.spec.supervision;
+        let in_window = if self.restarts == 0 { 0 } else { self.core.restarts_in_window("0", self.born.elapsed()) };
         let budget = Budget {
-            in_window: self.core.restarts_in_window("0", self.born.elapsed()),
+            in_window,
             max_restarts: supervision.max_restarts,
             window_ms: supervision.window.0.as_millis() as u64,
             next_at: self.next_trial,
         };
-        self.ports.table.status(&self.path, status);
+        Shown {
+            status,
+            reason,
+            works: !self.staff.is_idle() || self.passivated || self.fitting_open,
+            staff: self.staff.changes(),
+            restarts: self.restarts,
+            passivated: self.passivated,
+            budget,
+        }
+    }
+
+    fn show(&mut self, shown: &Shown) {
+        self.turn = self.facts.works(shown.works);
+        let running = self.staff.running() as u32;
+        self.facts.change(|view| {
+            view.status = shown.status;
+            view.reason.clone_from(&shown.reason);
+            view.running = running;
+            view.restarts = shown.restarts;
+            view.passivated = shown.passivated;
+        });
+        let waiting = self.staff.waiting() as u64;
+        self.ports.table.status(&self.path, shown.status);
         for (instance, load) in self.staff.loads() {
             let status = if load > 0 { AgentStatus::Running } else { AgentStatus::Idle };
             self.ports.table.status(&format!("{}/{instance}", self.path), status);
         }
         self.ports.table.update(&self.path, |place| {
             place.inbox = waiting;
-            place.restarts = restarts;
-            place.passivated = passivated;
-            place.budget = Some(budget);
+            place.restarts = shown.restarts;
+            place.passivated = shown.passivated;
+            place.budget = Some(shown.budget);
         });
     }
 

@@ -51,6 +51,7 @@ impl Shell {
                 self.unfit = 0;
                 self.passivated = false;
                 self.facts.took_over(&definition, &kit);
+                self.shown = None;
                 self.take_over(myself, kit).await;
             }
             Err(failure) if self.kit.is_some() => {

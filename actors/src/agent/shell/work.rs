@@ -38,6 +38,9 @@ impl Shell {
     }
 
     pub(super) fn hand_out(&mut self) {
+        if self.staff.waiting() == 0 {
+            return;
+        }
         let Some(kit) = self.kit.clone() else { return };
         while let Some((claimed, instance)) = self.staff.assign() {
             // An instance that ended just now gives back what it holds when its end is heard.

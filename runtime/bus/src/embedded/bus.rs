@@ -134,7 +134,7 @@ impl Bus for EmbeddedBus {
             let prefetch = prefetch.clamp(1, LARGEST_PREFETCH);
             let (sender, receiver) = mpsc::channel(prefetch);
             self.subscribe(&queue, Outlet::Events(sender), prefetch)?;
-            Ok(Subscription::new(receiver))
+            Ok(Subscription::boxed(receiver))
         })
     }
 

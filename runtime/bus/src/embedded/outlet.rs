@@ -15,7 +15,7 @@ use super::{hold::Hold, shelf::Letter, token::Token};
 /// Never dropped under a queue's lock: the last one takes with it what its channel still holds, which goes back to the queue.
 #[derive(Debug, Clone)]
 pub(super) enum Outlet {
-    Events(mpsc::Sender<Delivery>),
+    Events(mpsc::Sender<Box<Delivery>>),
     DeadLetters(mpsc::Sender<DeadDelivery>),
 }
 
@@ -46,8 +46,8 @@ impl Outlet {
                 tracing::debug!(event_id = %event.event_id, trace_id = %event.trace_id, queue, "An event is delivered.");
                 let rejections = hold.facts().rejections;
                 let token = Token { hold, trace: Some(event.trace_id) };
-                let sent = sender.try_send(Delivery::new(*event, queue, rejections, Box::new(token)));
-                sent.map_err(|unsent| Box::new(unsent.into_inner()) as Unsent)
+                let delivery = Box::new(Delivery::new(*event, queue, rejections, Box::new(token)));
+                sender.try_send(delivery).map_err(|unsent| unsent.into_inner() as Unsent)
             }
             (Letter::Dead { body, death }, Self::DeadLetters(sender)) => {
                 let token = Token { hold, trace: None };

@@ -61,7 +61,7 @@ impl Core {
                 (Message::Event { event, id, rejections, .. }, Outlet::Events(sender)) => {
                     let event = Event { event_id: id, ..Event::clone(&event) };
                     let delivery = Delivery::new(event, name.to_owned(), rejections, Box::new(hold));
-                    sender.try_send(delivery).err().map(|error| Box::new(error) as Refused)
+                    sender.try_send(Box::new(delivery)).err().map(|error| Box::new(error) as Refused)
                 }
                 (Message::Dead { body, death }, Outlet::Dead(sender)) => {
                     let delivery = DeadDelivery::new(body, death, Box::new(hold));

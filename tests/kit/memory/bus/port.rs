@@ -198,7 +198,7 @@ impl Bus for MemoryBus {
         self.call(move || {
             let (sender, receiver) = mpsc::channel(prefetch.max(1));
             self.attach(&queue, prefetch.max(1), Outlet::Events(sender))?;
-            Ok(Subscription::new(receiver))
+            Ok(Subscription::boxed(receiver))
         })
     }
 

@@ -25,7 +25,7 @@ pub(super) enum Message {
 
 /// Where a consumer's deliveries go.
 pub(super) enum Outlet {
-    Events(mpsc::Sender<Delivery>),
+    Events(mpsc::Sender<Box<Delivery>>),
     Dead(mpsc::Sender<DeadDelivery>),
 }
 

@@ -219,14 +219,17 @@ impl State for MemoryState {
     fn save_version(&self, agent: &AgentId, version: &str, spec: Value) -> BoxFuture<'_, Result<()>> {
         let key = (agent.clone(), version.to_owned());
         self.call(move |tables, _| {
-            tables.versions.entry(key).or_insert(spec);
+            tables.versions.entry(key).or_insert_with(|| spec.to_string());
             Ok(())
         })
     }
 
     fn version(&self, agent: &AgentId, version: &str) -> BoxFuture<'_, Result<Option<Value>>> {
         let key = (agent.clone(), version.to_owned());
-        self.call(move |tables, _| Ok(tables.versions.get(&key).cloned()))
+        self.call(move |tables, _| {
+            // What was written from JSON reads as JSON.
+            Ok(tables.versions.get(&key).and_then(|spec| serde_json::from_str(spec).ok()))
+        })
     }
 
     fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>> {

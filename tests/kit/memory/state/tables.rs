@@ -28,7 +28,8 @@ pub(super) struct Tables {
     pub(super) promised: HashMap<ExecutionId, i64>,
     pub(super) next_out: i64,
     pub(super) conversations: HashMap<CheckpointKey, Conversation>,
-    pub(super) versions: BTreeMap<(AgentId, String), Value>,
+    /// As text, which takes a fifth of the room: there may be ten thousand.
+    pub(super) versions: BTreeMap<(AgentId, String), String>,
     pub(super) usage: BTreeMap<(AgentId, i64), Spent>,
     pub(super) paused: BTreeSet<AgentId>,
     pub(super) letters: BTreeMap<i64, Letter>,
