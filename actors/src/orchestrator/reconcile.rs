@@ -57,9 +57,14 @@ impl Orchestrator {
 
     /// Adds an agent that is written in Rust: it lives under the same supervision as those of the folder, and stays
     /// until the node ends. A name that is taken is refused.
-    pub fn add_rust_agent(&self, spec: AgentSpec, behaviour: Arc<dyn Behaviour>) -> Result<(), NameTaken> {
+    pub fn add_rust_agent(
+        &self,
+        spec: impl Into<Arc<AgentSpec>>,
+        behaviour: Arc<dyn Behaviour>,
+    ) -> Result<(), NameTaken> {
+        let spec = spec.into();
         let (version, file) = (spec.version(), PathBuf::from("(in Rust)"));
-        let definition = Definition { version, spec: Arc::new(spec), file, warnings: Vec::new() };
+        let definition = Definition { version, spec, file, warnings: Vec::new() };
         {
             let mut table = self.table();
             let name = definition.spec.name.clone();
