@@ -4,12 +4,12 @@
 mod bad_input;
 mod cast;
 mod cli;
+mod cluster;
 mod crash;
 mod dead_letters;
 mod follow_one_event;
 mod full_disk;
 mod http_door;
-mod kill_matrix;
 mod proxy;
 mod reload;
 mod secrets;

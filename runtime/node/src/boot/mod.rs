@@ -1,7 +1,5 @@
 //! A node from its first line to its last.
 
-#[cfg(debug_assertions)]
-mod crash_points;
 mod error;
 mod outfitter;
 mod replies;

@@ -8,12 +8,15 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
 use super::{
-    columns::{count, int},
-    job::{Job, conflict, corrupt, refuse, run},
+    columns::count,
+    job::{Job, refuse, run},
     journal::Held,
     store::SqliteState,
 };
-use crate::codec::{self, Stored};
+use crate::{
+    codec::{self, Stored},
+    refusal::{corrupt, foreign_state, int, stale_state},
+};
 
 /// A new version of an agent's state, ready to be written.
 pub(super) struct Prepared {
@@ -41,7 +44,7 @@ impl Prepared {
         const MESSAGE: &str = "INSERT INTO messages (state, seq, body) VALUES (?1, ?2, ?3)";
         let CheckpointKey { agent, conversation } = &self.key;
         if agent.as_str() != held.agent {
-            return refuse(conflict(format!("an execution of {} may not write the state of {agent}", held.agent)));
+            return refuse(foreign_state(&held.agent, agent.as_str()));
         }
         let added = int(self.append.len() as u64);
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
@@ -53,7 +56,7 @@ impl Prepared {
             conn.prepare_cached(NEXT)?.query_row(next, read).optional()?
         };
         let Some((state, length)) = written else {
-            return refuse(conflict(format!("the state of {agent} is no longer at version {}", self.replaces)));
+            return refuse(stale_state(agent.as_str(), self.replaces));
         };
         for (seq, message) in (length - added..).zip(&self.append) {
             run(conn, MESSAGE, params![state, seq, message])?;

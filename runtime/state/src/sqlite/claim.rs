@@ -9,13 +9,17 @@ use greenroom_contract::{
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    columns::{count, int},
+    columns::count,
     finish,
     job::{refuse, run},
-    steps::{self, RawStep},
+    steps,
     store::SqliteState,
 };
-use crate::codec::{self, Damaged, Stored};
+use crate::{
+    codec::{self, Damaged, Stored},
+    raw::RawStep,
+    refusal::int,
+};
 
 /// An execution as the claim found it, its payloads still as they are stored.
 struct Taken {

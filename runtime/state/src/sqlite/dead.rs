@@ -1,45 +1,30 @@
 //! Dead letters: what could not be done, kept with its way home.
 
 use greenroom_contract::{
-    AgentId, Event, EventId, ExecutionId, NodeId, TraceId,
-    clock::{from_millis, to_millis},
+    AgentId, ExecutionId, NodeId,
+    clock::from_millis,
     execution::{DeadLetter, Failure},
     page::{Page, PageRequest},
     port::state::{DeadLetterFilter, Error, NewDeadLetter, Replayed, Result},
     status::ExecutionStatus,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{
     columns::Word,
-    job::{Job, conflict, corrupt, refuse, run},
+    job::{Job, refuse, run},
     journal::Held,
-    page::List,
-    row::{NewRow, receiver},
     store::SqliteState,
     undelivered,
 };
-use crate::codec::{self, Stored};
+use crate::{
+    codec::Stored,
+    letter::{Again, FromBus, Kept, Letter, told},
+    page::List,
+    raw::RawLetter,
+};
 
 const LIST: List = List('d');
-/// Under this topic, with the agent's name as its last word, every execution that was given up is told of. It is not the
-/// name of the bus's dead-letter queue: what is told there would be another dead letter.
-const TOPIC: &str = "greenroom.dead";
-
-/// A letter before it is written, apart from its reason and body.
-pub(super) struct Letter {
-    pub agent: Option<AgentId>,
-    pub queue: String,
-    pub execution: Option<ExecutionId>,
-    pub trace_id: Option<TraceId>,
-    pub attempts: u32,
-    pub node: Option<String>,
-    pub first_at: i64,
-    pub hash: Option<[u8; 32]>,
-}
-
 impl Letter {
     /// Writes the letter and returns its id; the id that it has already, if its hash was written before.
     pub(super) fn insert(&self, conn: &Connection, reason: &Failure, body: &Stored, now: i64) -> rusqlite::Result<i64> {
@@ -75,10 +60,7 @@ pub(super) fn bury(conn: &Connection, id: ExecutionId, held: &Held, reason: &Fai
          FROM executions WHERE seq = ?1 RETURNING trace_id";
     let buried = params![held.seq, reason.code, reason.message, now];
     let Word(trace_id) = conn.prepare_cached(SQL)?.query_row(buried, |row| row.get(0))?;
-    let payload = json!({ "agent": held.agent, "execution_id": id, "reason": reason, "attempts": held.attempt });
-    let mut told = Event::new(format!("{TOPIC}.{}", held.agent), "node", trace_id, payload);
-    told.timestamp = from_millis(now);
-    match NewRow::event(&told, None, false) {
+    match told(&held.agent, id, held.attempt, trace_id, reason, now) {
         Ok(row) => Ok(row.insert(conn, now)?),
         Err(error) => refuse(error),
     }
@@ -88,26 +70,7 @@ pub(super) async fn record(store: &SqliteState, letter: NewDeadLetter) -> Result
     // A command that died on the bus reaches no inbox any more: its outbox row goes with the letter's arrival here.
     const ARRIVED: &str = "DELETE FROM outbox WHERE event_id = ?1 AND mandatory = 1 AND topic = ?2";
     let now = store.now();
-    let NewDeadLetter { agent, queue, body, reason, attempts, first_at, node } = letter;
-    let event = Event::from_bytes(&body).ok();
-    let agent = agent.or_else(|| receiver(&queue));
-    let event_id = event.as_ref().map(|event| event.event_id);
-    let execution = agent.as_ref().zip(event_id).map(|(agent, event)| ExecutionId::of(agent, event));
-    let mut hash = Sha256::new();
-    hash.update((queue.len() as u64).to_be_bytes());
-    hash.update(&queue);
-    hash.update(&body);
-    let mut letter = Letter {
-        agent,
-        queue,
-        execution: None,
-        trace_id: event.map(|event| event.trace_id),
-        attempts,
-        node: Some(node.as_str().to_owned()),
-        first_at: to_millis(first_at),
-        hash: Some(hash.finalize().into()),
-    };
-    let body = codec::encode(body);
+    let FromBus { mut letter, reason, body, event_id, execution } = FromBus::new(letter);
     store
         .write(move |conn| {
             if let Some(execution) = execution
@@ -136,8 +99,7 @@ pub(super) async fn list(store: &SqliteState, filter: DeadLetterFilter, page: Pa
         .read(move |conn| {
             let agent = filter.agent.as_ref().map(AgentId::as_str);
             let mut statement = conn.prepare_cached(&sql)?;
-            let rows =
-                statement.query_map(params![wanted.below, agent, filter.replayed, wanted.rows], RawLetter::read)?;
+            let rows = statement.query_map(params![wanted.below, agent, filter.replayed, wanted.rows], read)?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
         .await?;
@@ -147,56 +109,28 @@ pub(super) async fn list(store: &SqliteState, filter: DeadLetterFilter, page: Pa
 
 pub(super) async fn one(store: &SqliteState, id: i64) -> Result<Option<DeadLetter>> {
     let sql = format!("{SELECT} WHERE id = ?1");
-    let letter =
-        store.read(move |conn| Ok(conn.prepare_cached(&sql)?.query_row([id], RawLetter::read).optional()?)).await?;
+    let letter = store.read(move |conn| Ok(conn.prepare_cached(&sql)?.query_row([id], read).optional()?)).await?;
     Ok(letter.map(RawLetter::open))
 }
 
-/// A letter whose body is still as it is stored.
-struct RawLetter {
-    shown: DeadLetter,
-    body: Stored,
-}
-
-impl RawLetter {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let shown = DeadLetter {
-            id: row.get(0)?,
-            agent: row.get::<_, Option<Word<_>>>(1)?.map(|word| word.0),
-            queue: row.get(2)?,
-            execution_id: row.get::<_, Option<[u8; 16]>>(3)?.map(ExecutionId::from_bytes),
-            event: None,
-            raw: None,
-            trace_id: row.get::<_, Option<Word<_>>>(4)?.map(|word| word.0),
-            reason: Failure { code: row.get(5)?, message: row.get(6)? },
-            attempts: row.get(7)?,
-            node: row.get::<_, Option<String>>(8)?.map(|node| NodeId::new(&node)),
-            first_at: from_millis(row.get(9)?),
-            dead_at: from_millis(row.get(10)?),
-            replayed_at: row.get::<_, Option<i64>>(11)?.map(from_millis),
-            replayed_as: row.get(12)?,
-        };
-        Ok(Self { shown, body: row.get(13)? })
-    }
-
-    fn open(self) -> DeadLetter {
-        let bytes = match codec::decode(self.body) {
-            Ok(bytes) => bytes,
-            Err(error) => return DeadLetter { raw: Some(format!("(unreadable: {error})")), ..self.shown },
-        };
-        match (Event::from_bytes(&bytes), serde_json::from_slice(&bytes)) {
-            (Ok(_), Ok(event)) => DeadLetter { event: Some(without_address(event)), ..self.shown },
-            _ => DeadLetter { raw: Some(String::from_utf8_lossy(&bytes).into_owned()), ..self.shown },
-        }
-    }
-}
-
-/// The event without its reply address, which is a capability: only its kind is shown.
-fn without_address(mut event: Value) -> Value {
-    if let Some(address) = event.get_mut("reply_to") {
-        *address = json!({ "kind": address.get("kind") });
-    }
-    event
+fn read(row: &Row<'_>) -> rusqlite::Result<RawLetter> {
+    let shown = DeadLetter {
+        id: row.get(0)?,
+        agent: row.get::<_, Option<Word<_>>>(1)?.map(|word| word.0),
+        queue: row.get(2)?,
+        execution_id: row.get::<_, Option<[u8; 16]>>(3)?.map(ExecutionId::from_bytes),
+        event: None,
+        raw: None,
+        trace_id: row.get::<_, Option<Word<_>>>(4)?.map(|word| word.0),
+        reason: Failure { code: row.get(5)?, message: row.get(6)? },
+        attempts: row.get(7)?,
+        node: row.get::<_, Option<String>>(8)?.map(|node| NodeId::new(&node)),
+        first_at: from_millis(row.get(9)?),
+        dead_at: from_millis(row.get(10)?),
+        replayed_at: row.get::<_, Option<i64>>(11)?.map(from_millis),
+        replayed_as: row.get(12)?,
+    };
+    Ok(RawLetter { shown, body: row.get(13)? })
 }
 
 pub(super) async fn replay(store: &SqliteState, id: i64) -> Result<Replayed> {
@@ -210,40 +144,23 @@ fn send_again(conn: &Connection, id: i64, now: i64) -> Job<Replayed> {
     let found = conn
         .prepare_cached(FIND)?
         .query_row([id], |row| {
-            let agent = row.get::<_, Option<Word<AgentId>>>(0)?.map(|word| word.0);
-            Ok((agent, row.get::<_, u32>(1)?, row.get::<_, Option<i64>>(2)?, row.get::<_, Stored>(3)?))
+            Ok(Kept {
+                agent: row.get::<_, Option<Word<AgentId>>>(0)?.map(|word| word.0),
+                attempts: row.get(1)?,
+                replayed_at: row.get(2)?,
+                body: row.get(3)?,
+            })
         })
         .optional()?;
-    let Some((agent, attempts, replayed_at, body)) = found else {
-        return refuse(Error::NotFound { what: format!("dead letter {id}") });
-    };
-    if replayed_at.is_some() {
-        return refuse(conflict(format!("dead letter {id} was sent again already")));
+    let Some(kept) = found else { return refuse(Error::NotFound { what: format!("dead letter {id}") }) };
+    match kept.again(id, now) {
+        Ok(Again { row, carrier, replayed }) => {
+            row.insert(conn, now)?;
+            run(conn, MARK, params![id, now, carrier])?;
+            Ok(replayed)
+        }
+        Err(error) => refuse(error),
     }
-    let bytes = match codec::decode(body).map_err(corrupt(format_args!("dead letter {id}"))) {
-        Ok(bytes) => bytes,
-        Err(error) => return refuse(error),
-    };
-    let Ok(died) = Event::from_bytes(&bytes) else {
-        return refuse(conflict(format!("dead letter {id} is no event and cannot be sent again")));
-    };
-    let again = Event {
-        event_id: EventId::new(),
-        event_type: agent.as_ref().map_or_else(|| died.event_type.clone(), AgentId::input_topic),
-        timestamp: from_millis(now),
-        retry_count: died.retry_count.saturating_add(attempts),
-        correlation_id: Some(died.event_id.to_string()),
-        ..died
-    };
-    let execution_id = agent.as_ref().map(|agent| ExecutionId::of(agent, again.event_id));
-    let carrier = execution_id.map_or_else(|| again.event_id.to_string(), |id| id.to_string());
-    let mandatory = agent.is_some();
-    match NewRow::event(&again, agent, mandatory) {
-        Ok(row) => row.insert(conn, now)?,
-        Err(error) => return refuse(error),
-    }
-    run(conn, MARK, params![id, now, carrier])?;
-    Ok(Replayed { event_id: again.event_id, execution_id })
 }
 
 pub(super) async fn purge(store: &SqliteState, id: i64) -> Result<bool> {

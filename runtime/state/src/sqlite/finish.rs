@@ -14,13 +14,16 @@ use super::{
     checkpoint,
     columns::after,
     dead,
-    job::{Job, conflict, corrupt, run},
+    job::{Job, run},
     journal::{Held, Settling, hold},
-    row::NewRow,
     store::SqliteState,
     undelivered,
 };
-use crate::codec::{self, Stored};
+use crate::{
+    codec::{self, Stored},
+    refusal::{conflict, corrupt},
+    row::NewRow,
+};
 
 /// How the attempt ended, ready to be written.
 enum End {

@@ -10,12 +10,11 @@ use greenroom_contract::{
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{
-    columns::count,
-    job::{corrupt, run},
-    store::SqliteState,
+use super::{columns::count, job::run, store::SqliteState};
+use crate::{
+    codec::{self, Stored},
+    refusal::corrupt,
 };
-use crate::codec::{self, Stored};
 
 /// An execution's row before it is written.
 pub(super) struct NewExecution<'a> {

@@ -4,8 +4,6 @@ use greenroom_contract::port::state::Error;
 use greenroom_sqlite::Failed;
 use rusqlite::{Connection, Params};
 
-use crate::codec::Damaged;
-
 /// The result of a job on a database thread.
 pub(super) type Job<T> = Result<T, Failed<Fault>>;
 
@@ -26,16 +24,6 @@ impl From<greenroom_sqlite::Error> for Fault {
 /// Ends a job with a port error; what it wrote is undone.
 pub(super) fn refuse<T>(error: Error) -> Job<T> {
     Err(Failed::Caller(Fault(error)))
-}
-
-/// A [`Error::Conflict`].
-pub(super) fn conflict(what: impl Into<String>) -> Error {
-    Error::Conflict { what: what.into() }
-}
-
-/// Says which payload is damaged.
-pub(super) fn corrupt(what: impl std::fmt::Display) -> impl FnOnce(Damaged) -> Error {
-    move |damaged| Error::Corrupt { what: format!("{what}: {damaged}") }
 }
 
 // SQLite plans a cached statement anew for each value of `LIMIT ?`; `LIMIT ? + 0` it plans once.

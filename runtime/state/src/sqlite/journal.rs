@@ -8,12 +8,14 @@ use greenroom_contract::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    columns::int,
-    job::{Job, conflict, corrupt, refuse, run},
+    job::{Job, refuse, run},
     store::SqliteState,
     usage,
 };
-use crate::codec::{self, Stored};
+use crate::{
+    codec::{self, Stored},
+    refusal::{conflict, corrupt, int, no_step, other_attempt, other_call},
+};
 
 /// An execution that the caller holds.
 pub(super) struct Held {
@@ -80,10 +82,7 @@ fn write_intended(conn: &Connection, held: &Held, step: &Intended, now: i64) -> 
         ],
     )?;
     match written {
-        0 => refuse(conflict(format!(
-            "step {} of attempt {} was another call before, or has its outcome already",
-            step.seq, step.attempt
-        ))),
+        0 => refuse(other_call(step.seq, step.attempt)),
         _ => Ok(()),
     }
 }
@@ -138,7 +137,7 @@ impl Settling {
         if conn.prepare_cached(EXISTS)?.exists(params![held.seq, step.attempt, step.seq])? {
             return refuse(Error::Fenced);
         }
-        refuse(Error::NotFound { what: format!("step {} of attempt {}", step.seq, step.attempt) })
+        refuse(no_step(step.seq, step.attempt))
     }
 }
 
@@ -148,6 +147,6 @@ impl Held {
         if attempt == self.attempt {
             return Ok(());
         }
-        refuse(conflict(format!("the claim is on attempt {}, the step belongs to attempt {attempt}", self.attempt)))
+        refuse(other_attempt(self.attempt, attempt))
     }
 }

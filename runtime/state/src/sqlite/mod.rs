@@ -1,8 +1,9 @@
 //! The store on SQLite, for embedded nodes.
 //!
-//! One file for each station of an event: `submit` (the door), `relay` (outbox to bus), `inbox`, `claim` (and `nodes`), `journal`,
-//! `finish`; beside them the agents' own (`checkpoint`, `usage`), the questions (`queries`, `page`) and `dead` letters.
-//! `row` is how an outbox row is made, `job` and `columns` are how a statement meets SQLite.
+//! One file for each station of an event: `submit` (the door), `relay` (outbox to bus), `inbox`, `claim` (and
+//! `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`), the questions (`queries`) and
+//! `dead` letters.
+//! `row` is how an outbox row is written, `job` and `columns` are how a statement meets SQLite.
 
 mod checkpoint;
 mod claim;
@@ -13,7 +14,6 @@ mod inbox;
 mod job;
 mod journal;
 mod nodes;
-mod page;
 mod queries;
 mod relay;
 mod row;

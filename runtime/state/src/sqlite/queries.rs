@@ -9,17 +9,18 @@ use greenroom_contract::{
     status::ExecutionStatus,
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params_from_iter};
-use serde_json::Value;
 
 use super::{
     columns::{Word, count, failure},
-    job::corrupt,
-    page::List,
-    steps::{self, RawStep},
+    steps,
     store::SqliteState,
     undelivered,
 };
-use crate::codec::{self, Damaged, Stored};
+use crate::{
+    page::List,
+    raw::{RawExecution, RawStep, Undelivered, open_steps},
+    refusal::corrupt,
+};
 
 const LIST: List = List('e');
 
@@ -30,18 +31,10 @@ const SELECT: &str = "SELECT seq, id, agent, event_id, event_type, trace_id, sta
          event, output \
      FROM executions";
 
-/// An execution whose payloads are still as they are stored.
-struct RawExecution {
-    seq: i64,
-    shown: Execution,
-    event: Stored,
-    output: Option<Stored>,
-}
-
 pub(super) async fn execution(store: &SqliteState, id: ExecutionId) -> Result<Option<Execution>> {
     enum Found {
         Nothing,
-        Undelivered(undelivered::Undelivered),
+        Undelivered(Undelivered),
         Arrived(Box<RawExecution>, Vec<RawStep>),
     }
     let found = store
@@ -67,7 +60,7 @@ pub(super) async fn execution(store: &SqliteState, id: ExecutionId) -> Result<Op
 
 fn arrived(conn: &Connection, id: ExecutionId) -> rusqlite::Result<Option<RawExecution>> {
     let sql = format!("{SELECT} WHERE id = ?1");
-    conn.prepare_cached(&sql)?.query_row([id.as_bytes()], RawExecution::read).optional()
+    conn.prepare_cached(&sql)?.query_row([id.as_bytes()], read).optional()
 }
 
 pub(super) async fn steps(store: &SqliteState, id: ExecutionId) -> Result<Vec<Step>> {
@@ -79,11 +72,6 @@ pub(super) async fn steps(store: &SqliteState, id: ExecutionId) -> Result<Vec<St
         })
         .await?;
     open_steps(id, journal)
-}
-
-fn open_steps(id: ExecutionId, journal: Vec<RawStep>) -> Result<Vec<Step>> {
-    let opened: Result<_, Damaged> = journal.into_iter().map(RawStep::open).collect();
-    opened.map_err(corrupt(format_args!("the journal of execution {id}")))
 }
 
 pub(super) async fn executions(
@@ -98,7 +86,7 @@ pub(super) async fn executions(
     let rows: Vec<RawExecution> = store
         .read(move |conn| {
             let mut statement = conn.prepare_cached(&sql)?;
-            let rows = statement.query_map(params_from_iter(values), RawExecution::read)?;
+            let rows = statement.query_map(params_from_iter(values), read)?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
         .await?;
@@ -132,47 +120,32 @@ fn list_query(filter: &ExecutionFilter) -> (String, Vec<Box<dyn ToSql + Send>>) 
     (sql, values)
 }
 
-impl RawExecution {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let status: ExecutionStatus = row.get::<_, Word<_>>(6)?.0;
-        let time = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(from_millis));
-        let shown = Execution {
-            id: ExecutionId::from_bytes(row.get(1)?),
-            agent: row.get::<_, Word<AgentId>>(2)?.0,
-            event_id: EventId::from_bytes(row.get(3)?),
-            event_type: row.get(4)?,
-            trace_id: row.get::<_, Word<_>>(5)?.0,
-            status,
-            attempt: row.get(7)?,
-            epoch: count(row, 8)?,
-            crashes: row.get(9)?,
-            node: row.get::<_, Option<String>>(10)?.map(|node| NodeId::new(&node)),
-            priority: Priority::from_u8(row.get(11)?),
-            source: row.get(12)?,
-            input: Value::Null,
-            output: None,
-            error: failure(row, 13)?,
-            cost: row.get::<_, Option<i64>>(19)?.map(MicroUsd),
-            saved: row.get::<_, Option<i64>>(20)?.map(MicroUsd),
-            created_at: from_millis(row.get(15)?),
-            started_at: time(16)?,
-            finished_at: time(17)?,
-            available_at: if status == ExecutionStatus::Queued { time(18)? } else { None },
-            steps: None,
-        };
-        Ok(Self { seq: row.get(0)?, shown, event: row.get(21)?, output: row.get(22)? })
-    }
-
-    /// Opens the payloads. One that is damaged says so in its place: a list is not lost over one of its rows.
-    fn open(self) -> (i64, Execution) {
-        #[derive(serde::Deserialize)]
-        struct Asked {
-            #[serde(default)]
-            payload: Value,
-        }
-        let unreadable = |error: Damaged| Value::String(format!("(unreadable: {error})"));
-        let input = codec::decode_json::<Asked>(self.event).map_or_else(unreadable, |asked| asked.payload);
-        let output = self.output.map(|output| codec::decode_json(output).unwrap_or_else(unreadable));
-        (self.seq, Execution { input, output, ..self.shown })
-    }
+fn read(row: &Row<'_>) -> rusqlite::Result<RawExecution> {
+    let status: ExecutionStatus = row.get::<_, Word<_>>(6)?.0;
+    let time = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(from_millis));
+    let shown = Execution {
+        id: ExecutionId::from_bytes(row.get(1)?),
+        agent: row.get::<_, Word<AgentId>>(2)?.0,
+        event_id: EventId::from_bytes(row.get(3)?),
+        event_type: row.get(4)?,
+        trace_id: row.get::<_, Word<_>>(5)?.0,
+        status,
+        attempt: row.get(7)?,
+        epoch: count(row, 8)?,
+        crashes: row.get(9)?,
+        node: row.get::<_, Option<String>>(10)?.map(|node| NodeId::new(&node)),
+        priority: Priority::from_u8(row.get(11)?),
+        source: row.get(12)?,
+        input: serde_json::Value::Null,
+        output: None,
+        error: failure(row, 13)?,
+        cost: row.get::<_, Option<i64>>(19)?.map(MicroUsd),
+        saved: row.get::<_, Option<i64>>(20)?.map(MicroUsd),
+        created_at: from_millis(row.get(15)?),
+        started_at: time(16)?,
+        finished_at: time(17)?,
+        available_at: if status == ExecutionStatus::Queued { time(18)? } else { None },
+        steps: None,
+    };
+    Ok(RawExecution { seq: row.get(0)?, shown, event: row.get(21)?, output: row.get(22)? })
 }

@@ -7,17 +7,18 @@ use greenroom_contract::{
     status::ExecutionStatus,
 };
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::json;
 
 use super::{
     columns::{Word, after},
-    dead::Letter,
     job::{Job, run},
-    row::{EVENT, REPLY, ReplyBody},
     store::SqliteState,
     undelivered,
 };
-use crate::codec::{self, Damaged, Stored};
+use crate::{
+    codec::{self, Damaged, Stored},
+    letter::{Letter, without_address},
+    row::{EVENT, REPLY, ReplyBody},
+};
 
 /// How long a relay has a row before another may take it.
 const LEASE_MS: i64 = 30_000;
@@ -168,15 +169,6 @@ fn bury(conn: &Connection, id: i64, reason: &Failure, now: i64) -> Job<()> {
         undelivered::close(conn, execution, ExecutionStatus::Dead, reason, now)?;
     }
     Ok(())
-}
-
-/// A reply for the dead letters, where people look: its address is a capability and stays out.
-fn without_address(body: Stored) -> Stored {
-    let shown = match codec::decode_json::<ReplyBody>(body) {
-        Ok(reply) => json!({ "reply_to": reply.to.kind(), "text": reply.text, "is_error": reply.is_error }),
-        Err(error) => json!({ "unreadable": error.to_string() }),
-    };
-    codec::encode(shown.to_string().into_bytes())
 }
 
 pub(super) async fn redrive(store: &SqliteState) -> Result<u64> {

@@ -6,12 +6,12 @@ use greenroom_contract::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{
-    job::{conflict, corrupt},
+use super::store::SqliteState;
+use crate::{
+    codec::{self, Stored},
+    refusal::{conflict, corrupt},
     row::NewRow,
-    store::SqliteState,
 };
-use crate::codec::{self, Stored};
 
 pub(super) async fn submit(store: &SqliteState, Submission { event, agent }: Submission) -> Result<Submitted> {
     let now = store.now();

@@ -1,8 +1,6 @@
 //! Executions that a door promised and that have not reached the inbox: they exist as an outbox row only.
 
-use greenroom_contract::{
-    AgentId, Event, ExecutionId, clock::from_millis, execution::Execution, execution::Failure, status::ExecutionStatus,
-};
+use greenroom_contract::{Event, ExecutionId, execution::Failure, status::ExecutionStatus};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
@@ -10,15 +8,7 @@ use super::{
     inbox::NewExecution,
     job::{Job, run},
 };
-use crate::codec::{self, Damaged, Stored};
-
-/// Such a row.
-pub(super) struct Undelivered {
-    agent: AgentId,
-    created_at: i64,
-    available_at: i64,
-    body: Stored,
-}
+use crate::{codec, raw::Undelivered};
 
 /// Looks for the outbox row of an execution.
 pub(super) fn find(conn: &Connection, execution: ExecutionId) -> rusqlite::Result<Option<Undelivered>> {
@@ -60,35 +50,4 @@ pub(super) fn close(
         ended: Some((now, failure)),
     };
     Ok(closed.insert(conn)?)
-}
-
-impl Undelivered {
-    /// The execution as the API shows it.
-    pub(super) fn show(self, id: ExecutionId) -> Result<Execution, Damaged> {
-        let event: Event = codec::decode_json(self.body)?;
-        Ok(Execution {
-            id,
-            agent: self.agent,
-            event_id: event.event_id,
-            event_type: event.event_type,
-            trace_id: event.trace_id,
-            status: ExecutionStatus::Queued,
-            attempt: 0,
-            epoch: 0,
-            crashes: 0,
-            node: None,
-            priority: event.priority,
-            source: event.source,
-            input: event.payload,
-            output: None,
-            error: None,
-            cost: None,
-            saved: None,
-            created_at: from_millis(self.created_at),
-            started_at: None,
-            finished_at: None,
-            available_at: Some(from_millis(self.available_at)),
-            steps: Some(Vec::new()),
-        })
-    }
 }

@@ -12,11 +12,8 @@ use greenroom_contract::{
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{
-    columns::{self, int},
-    job::run,
-    store::SqliteState,
-};
+use super::{columns, job::run, store::SqliteState};
+use crate::refusal::int;
 
 /// A quarter of an hour: the midnight of every time zone begins one.
 const BUCKET_MS: i64 = 15 * 60 * 1000;

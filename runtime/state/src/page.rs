@@ -5,17 +5,17 @@ use greenroom_contract::{
     port::state::Result,
 };
 
-use super::job::conflict;
+use crate::refusal::conflict;
 
 /// The most that one page holds.
 const MOST: u32 = 500;
 
 /// A list that is read in pages, by falling row number. Its letter keeps one list's cursors out of another's.
 #[derive(Clone, Copy)]
-pub(super) struct List(pub char);
+pub(crate) struct List(pub char);
 
 /// What of a list is wanted.
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// Rows below this one.
     pub below: i64,
     /// One more row than the page holds: whether there is one says whether there is a next page.
@@ -23,7 +23,7 @@ pub(super) struct Wanted {
 }
 
 impl List {
-    pub(super) fn wanted(self, page: &PageRequest) -> Result<Wanted> {
+    pub(crate) fn wanted(self, page: &PageRequest) -> Result<Wanted> {
         let below = match page.cursor.as_deref() {
             None => i64::MAX,
             Some(cursor) => self.read(cursor).ok_or_else(|| conflict("the cursor is not one of this list's"))?,
@@ -32,7 +32,7 @@ impl List {
     }
 
     /// Cuts the extra row off again. `items` are rows with their numbers.
-    pub(super) fn page<T>(self, mut items: Vec<(i64, T)>, wanted_rows: u32) -> Page<T> {
+    pub(crate) fn page<T>(self, mut items: Vec<(i64, T)>, wanted_rows: u32) -> Page<T> {
         let more = items.len() >= wanted_rows as usize;
         items.truncate(wanted_rows as usize - 1);
         let next_cursor = if more { items.last().map(|(row, _)| self.write(*row)) } else { None };

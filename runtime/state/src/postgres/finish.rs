@@ -1,0 +1,205 @@
+//! The end of an attempt, in one transaction with everything that it leaves behind.
+
+use std::sync::Arc;
+
+use greenroom_contract::{
+    AgentId, BoxFuture, EventId, ExecutionId,
+    execution::{Failure, Fence},
+    port::state::{Conclusion, Finish, Result},
+    status::ExecutionStatus,
+};
+use sqlx::PgConnection;
+
+use super::{
+    ask::{Ask, Batched, Waiting, calling, key},
+    checkpoint::Prepared,
+    columns::wait_ms,
+    dead,
+    fault::{Fault, Job},
+    journal::verdict,
+    options::Now,
+    settling::{Outcomes, Settling},
+    store::PostgresState,
+    undelivered,
+};
+use crate::{
+    codec,
+    refusal::{conflict, corrupt, int},
+    row::NewRow,
+};
+
+/// An end, ready to be written.
+pub(super) struct Finishing {
+    fence: Fence,
+    settle: Option<Settling>,
+    end: End,
+    checkpoint: Option<Prepared>,
+    outbox: Vec<(NewRow, Option<ExecutionId>, Vec<u8>)>,
+}
+
+/// How the attempt ended.
+struct End {
+    /// What the execution is then.
+    status: &'static str,
+    answer: Option<Vec<u8>>,
+    failure: Option<Failure>,
+    wait_ms: i64,
+    /// Whether it becomes a dead letter.
+    dead: bool,
+}
+
+pub(super) async fn finish(store: &PostgresState, fence: Fence, finish: Finish) -> Result<()> {
+    let Finish { conclusion, settle, checkpoint, outbox } = finish;
+    let mut rows = Vec::with_capacity(outbox.len());
+    for outgoing in outbox {
+        let row = NewRow::outgoing(outgoing)?;
+        let (execution, body) = (row.execution(), row.body.clone().into_bytes());
+        rows.push((row, execution, body));
+    }
+    let request = Finishing {
+        fence,
+        settle: settle.map(Settling::prepare).transpose()?,
+        end: End::prepare(conclusion)?,
+        checkpoint: checkpoint.map(Prepared::new).transpose()?,
+        outbox: rows,
+    };
+    if !request.end.dead {
+        let lane = store.lane(key(fence.execution.as_bytes()));
+        return lane.ask(|reply| Waiting::Finish(Box::new(Ask { request, reply }))).await;
+    }
+    let request = Arc::new([request]);
+    let keys = request[0].keys();
+    let call = calling::<(), _>(move |conn, now| {
+        let request = Arc::clone(&request);
+        Box::pin(async move {
+            for answer in write(request.as_slice(), conn, now).await? {
+                answer?;
+            }
+            match &request[0].end.failure {
+                Some(failure) => dead::bury(conn, request[0].fence.execution, failure, now).await,
+                None => Ok(()),
+            }
+        })
+    });
+    store.transaction(keys, call).await
+}
+
+impl End {
+    fn prepare(conclusion: Conclusion) -> Result<Self> {
+        let end = Self { status: "", answer: None, failure: None, wait_ms: 0, dead: false };
+        match conclusion {
+            Conclusion::Succeeded(output) => {
+                let answer = codec::encode_json(&output).map_err(corrupt("an output"))?.into_bytes();
+                Ok(Self { status: ExecutionStatus::Succeeded.as_str(), answer: Some(answer), ..end })
+            }
+            Conclusion::Retry { failure, after } => {
+                let status = ExecutionStatus::Queued.as_str();
+                Ok(Self { status, failure: Some(failure), wait_ms: wait_ms(after), ..end })
+            }
+            Conclusion::Ended { status, failure } => match status {
+                ExecutionStatus::Failed
+                | ExecutionStatus::TimedOut
+                | ExecutionStatus::Cancelled
+                | ExecutionStatus::Dead => {
+                    let dead = status != ExecutionStatus::Cancelled;
+                    Ok(Self { status: status.as_str(), failure: Some(failure), dead, ..end })
+                }
+                other => Err(conflict(format!("an execution does not end without success as {other}"))),
+            },
+        }
+    }
+}
+
+impl Batched for Finishing {
+    type Done = ();
+
+    fn keys(&self) -> Vec<u64> {
+        let state = self.checkpoint.as_ref().map(|state| key(&state.key));
+        std::iter::once(key(self.fence.execution.as_bytes())).chain(state).collect()
+    }
+
+    fn run<'a>(batch: &'a [Self], conn: &'a mut PgConnection, now: Now) -> BoxFuture<'a, Job<Vec<Result<()>>>> {
+        Box::pin(write(batch, conn, now))
+    }
+}
+
+async fn write(batch: &[Finishing], conn: &mut PgConnection, now: Now) -> Job<Vec<Result<()>>> {
+    const SQL: &str = include_str!("statements/finish.sql");
+    let mut outcomes = Outcomes::default();
+    batch.iter().for_each(|one| outcomes.push(one.settle.as_ref()));
+    let ends = || batch.iter().map(|one| &one.end);
+    let states = || batch.iter().map(|one| one.checkpoint.as_ref());
+    // Rows and messages name the request that they belong to by its place, from 1.
+    let rows = || (1_i64..).zip(batch).flat_map(|(ord, one)| one.outbox.iter().map(move |row| (ord, row)));
+    let messages = || {
+        let appended = states().map(|state| state.map_or(&[][..], |state| state.append.as_slice()));
+        let placed = |(ord, append)| std::iter::repeat(ord).zip((0_i64..).zip(append));
+        (1_i64..).zip(appended).flat_map(placed).map(|(ord, (place, body))| (ord, place, Vec::as_slice(body)))
+    };
+    let query = sqlx::query(SQL)
+        .bind(now)
+        .bind(batch.iter().map(|one| one.fence.execution.as_bytes().as_slice()).collect::<Vec<_>>())
+        .bind(batch.iter().map(|one| int(one.fence.epoch)).collect::<Vec<_>>());
+    let answered = outcomes
+        .bind(query)
+        .bind(ends().map(|end| end.status).collect::<Vec<_>>())
+        .bind(ends().map(|end| end.answer.as_deref()).collect::<Vec<_>>())
+        .bind(ends().map(|end| Some(end.failure.as_ref()?.code.as_str())).collect::<Vec<_>>())
+        .bind(ends().map(|end| Some(end.failure.as_ref()?.message.as_str())).collect::<Vec<_>>())
+        .bind(ends().map(|end| end.wait_ms).collect::<Vec<_>>())
+        .bind(states().map(|state| Some(state?.key.agent.as_str())).collect::<Vec<_>>())
+        .bind(states().map(|state| Some(state?.key.conversation.as_str())).collect::<Vec<_>>())
+        .bind(states().map(|state| Some(int(state?.replaces))).collect::<Vec<_>>())
+        .bind(states().map(|state| Some(state?.data.as_slice())).collect::<Vec<_>>())
+        .bind(states().map(|state| Some(int(state?.append.len() as u64))).collect::<Vec<_>>())
+        .bind(rows().map(|(ord, _)| ord).collect::<Vec<_>>())
+        .bind(rows().map(|(_, (row, ..))| row.kind).collect::<Vec<_>>())
+        .bind(
+            rows()
+                .map(|(_, (row, ..))| row.event_id.as_ref().map(|id: &EventId| id.as_bytes().as_slice()))
+                .collect::<Vec<_>>(),
+        )
+        .bind(rows().map(|(_, (_, id, _))| id.as_ref().map(|id| id.as_bytes().as_slice())).collect::<Vec<_>>())
+        .bind(rows().map(|(_, (row, ..))| row.agent.as_ref().map(AgentId::as_str)).collect::<Vec<_>>())
+        .bind(rows().map(|(_, (row, ..))| row.topic.as_str()).collect::<Vec<_>>())
+        .bind(rows().map(|(_, (row, ..))| row.mandatory).collect::<Vec<_>>())
+        .bind(rows().map(|(_, (row, ..))| row.order_key).collect::<Vec<_>>())
+        .bind(rows().map(|(_, (row, ..))| row.trace_id.to_string()).collect::<Vec<_>>())
+        .bind(rows().map(|(_, (_, _, body))| body.as_slice()).collect::<Vec<_>>())
+        .bind(messages().map(|(ord, ..)| ord).collect::<Vec<_>>())
+        .bind(messages().map(|(_, place, _)| place).collect::<Vec<_>>())
+        .bind(messages().map(|(.., body)| body).collect::<Vec<_>>())
+        .fetch_all(conn)
+        .await?;
+    if answered.len() != batch.len() {
+        return Err(Fault::Wrong(format!("{} answers to {} ends", answered.len(), batch.len())));
+    }
+    let judge = |(row, one): (&sqlx::postgres::PgRow, &Finishing)| {
+        let state = one.checkpoint.as_ref().map(|state| (state.key.agent.as_str(), state.replaces));
+        Ok(verdict(row)?.judge(one.settle.as_ref().map(Settling::place), None, state))
+    };
+    answered.iter().zip(batch).map(judge).collect()
+}
+
+pub(super) async fn cancel(store: &PostgresState, execution: ExecutionId, failure: Failure) -> Result<bool> {
+    // The new epoch tells the one who works on it, at its next write.
+    const SQL: &str = "UPDATE executions SET status = 'cancelled', epoch = epoch + 1, finished_at = now_ms($1), \
+         error_code = $3, error_message = $4 WHERE id = $2 AND finished_at IS NULL";
+    let call = calling::<bool, _>(move |conn, now| {
+        let failure = failure.clone();
+        Box::pin(async move {
+            let cancelled = sqlx::query(SQL)
+                .bind(now)
+                .bind(execution.as_bytes().as_slice())
+                .bind(&failure.code)
+                .bind(&failure.message)
+                .execute(&mut *conn)
+                .await?;
+            if cancelled.rows_affected() > 0 {
+                return Ok(true);
+            }
+            undelivered::close(conn, execution, ExecutionStatus::Cancelled, &failure, now).await
+        })
+    });
+    store.transaction(vec![key(execution.as_bytes())], call).await
+}

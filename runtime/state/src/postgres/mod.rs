@@ -1,0 +1,39 @@
+//! The store on PostgreSQL, for clusters.
+//!
+//! One file for each station of an event, as in `sqlite` beside it: `submit` (the door), `relay` (outbox to bus),
+//! `inbox`, `claim` (and `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`), the questions (`queries`)
+//! and `dead` letters. The statements that take many requests at once are in `statements/`.
+//!
+//! How a statement meets PostgreSQL: `options` and `server` make a connection, `schema` brings its tables up to date,
+//! `readers` ask, `lanes` write. A lane is a task with a connection of its own: it takes what waits and writes it
+//! together (`ask`), so that no caller who is dropped ever cancels a database call, and so that one round trip and one
+//! commit serve many. `fault` says what went wrong, `doubt` takes back what was claimed for nobody.
+
+mod ask;
+mod checkpoint;
+mod claim;
+mod columns;
+mod dead;
+mod doubt;
+mod fault;
+mod finish;
+mod inbox;
+mod journal;
+mod lanes;
+mod nodes;
+mod options;
+mod queries;
+mod readers;
+mod relay;
+mod row;
+mod schema;
+mod server;
+mod settling;
+mod steps;
+mod store;
+mod submit;
+mod undelivered;
+mod usage;
+
+pub use options::{Options, Time};
+pub use store::PostgresState;

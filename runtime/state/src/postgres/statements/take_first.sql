@@ -1,0 +1,12 @@
+-- Takes the agent's first unfinished row, if that one is due. No skipping here: whoever has it locked is asked what it is now.
+WITH first AS MATERIALIZED (
+    SELECT seq FROM executions WHERE agent = $2 AND finished_at IS NULL ORDER BY seq LIMIT least($4, 1)
+)
+UPDATE executions e SET status = 'running', node = $3, claim = $5, epoch = e.epoch + 1,
+    attempt = greatest(e.attempt, 1), crashes = e.crashes + (e.status = 'running')::int,
+    started_at = coalesce(e.started_at, now_ms($1))
+FROM first WHERE e.seq = first.seq
+    AND (e.status = 'queued' AND e.available_at <= now_ms($1)
+        OR e.status = 'running' AND e.node <> $3 AND NOT EXISTS (
+            SELECT 1 FROM nodes n WHERE n.node = e.node AND n.lease_until >= now_ms($1)))
+RETURNING e.seq, e.id, e.version, e.epoch, e.attempt, e.crashes, e.priority, e.event

@@ -1,0 +1,4 @@
+//! The cluster's backends, on real servers. A server that cannot be had fails these tests.
+
+mod state_on_postgres;
+mod state_on_postgres_in_trouble;
