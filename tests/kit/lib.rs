@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![expect(clippy::panic, reason = "a test kit fails by panicking, with a message that explains itself")]
 
+#[path = "../chaos/mod.rs"]
+pub mod chaos;
 pub mod day;
 pub mod house;
 pub mod http;

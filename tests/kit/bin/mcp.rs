@@ -1,5 +1,6 @@
 //! A tool server for tests: speaks the Model Context Protocol on its standard input and output, and writes one line to a
-//! file for each call that it carries out, before it answers. The file is its first argument: `kit-mcp COUNT_FILE`.
+//! file for each call that it carries out, before it answers: the tool, its arguments, and after a tab the idempotency key
+//! that came with the call. The file is its first argument: `kit-mcp COUNT_FILE`.
 //!
 //! Tools: `lookup_ticket {id}`, `charge {amount}`, `slow {until}` (answers when the file `until` exists), `broken`
 //! (answers with an error), `crash` (ends the process in the middle of the call).
@@ -51,7 +52,8 @@ fn answer(message: &Value, count_file: &str) -> Option<Result<Value, (i32, Strin
         "ping" => Ok(json!({})),
         "tools/list" => Ok(json!({"tools": tools()})),
         "tools/call" => {
-            return call(params["name"].as_str().unwrap_or_default(), &params["arguments"], count_file).map(Ok);
+            count(count_file, params);
+            return call(params["name"].as_str().unwrap_or_default(), &params["arguments"]).map(Ok);
         }
         other => Err((-32601, format!("there is no method {other}"))),
     })
@@ -73,8 +75,7 @@ fn tools() -> Value {
     ])
 }
 
-fn call(name: &str, arguments: &Value, count_file: &str) -> Option<Value> {
-    count(count_file, name, arguments);
+fn call(name: &str, arguments: &Value) -> Option<Value> {
     let (text, is_error) = match name {
         "lookup_ticket" => (format!("ticket {} is open", arguments["id"].as_str().unwrap_or("?")), false),
         "charge" => (format!("charged {}", arguments["amount"]), false),
@@ -97,8 +98,11 @@ fn call(name: &str, arguments: &Value, count_file: &str) -> Option<Value> {
 }
 
 /// One line for each call, written before the answer, so that a call whose answer was lost is counted too.
-fn count(count_file: &str, name: &str, arguments: &Value) {
+fn count(count_file: &str, params: &Value) {
+    let (name, arguments) = (params["name"].as_str().unwrap_or_default(), &params["arguments"]);
+    let key = params["_meta"]["greenroom/idempotency-key"].as_str().unwrap_or_default();
     if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(count_file) {
-        writeln!(file, "{name} {arguments}").ok();
+        // One write, so that the lines of several servers do not mix.
+        file.write_all(format!("{name} {arguments}\t{key}\n").as_bytes()).ok();
     }
 }

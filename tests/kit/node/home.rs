@@ -80,8 +80,13 @@ impl Home {
 
     /// Every call that the tool server carried out, one line each, over all its lives: `lookup_ticket {"id":"7"}`.
     pub fn tool_calls(&self) -> Vec<String> {
+        self.tool_ledger().into_iter().map(|(call, _)| call).collect()
+    }
+
+    /// The same, each with the idempotency key that came with the call: execution, attempt and step, `…/1/2`.
+    pub fn tool_ledger(&self) -> Vec<(String, String)> {
         let text = fs::read_to_string(self.tool_count_file()).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
+        text.lines().filter_map(|line| line.split_once('\t')).map(|(call, key)| (call.into(), key.into())).collect()
     }
 
     /// A node in this home, or another command of the binary, to be equipped and started.

@@ -49,6 +49,22 @@ impl Process {
         self.child.kill().await.ok();
     }
 
+    /// Freezes it, as a machine does that is overloaded or asleep (SIGSTOP).
+    ///
+    /// # Panics
+    /// When it is gone already.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Panics
+    /// When it is gone already.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
     /// Asks it to stop (SIGTERM).
     ///
     /// # Panics

@@ -49,6 +49,15 @@ impl Slack {
         http::send(self.signed(node, "application/json", &callback(event, event_id).to_string())).await
     }
 
+    /// The same mention, to be sent: for a node that may not live to answer. `trace_id` becomes the workflow's.
+    pub fn mention_to(&self, node: &Node, text: &str, ts: &str, event_id: &str, trace_id: &str) -> RequestBuilder {
+        let event = json!({
+            "type": "app_mention", "user": "U1", "text": text, "ts": ts, "channel": "C1", "event_ts": ts,
+        });
+        let body = callback(event, event_id).to_string();
+        self.signed(node, "application/json", &body).header("x-trace-id", trace_id)
+    }
+
     /// A person writes a message to the app directly, in channel `D1`.
     pub async fn message(&self, node: &Node, text: &str, ts: &str, event_id: &str) -> Answer {
         let event = json!({

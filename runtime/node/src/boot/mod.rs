@@ -1,5 +1,7 @@
 //! A node from its first line to its last.
 
+#[cfg(debug_assertions)]
+mod crash_points;
 mod error;
 mod outfitter;
 mod replies;

@@ -19,7 +19,7 @@ use greenroom_contract::{
     Clock,
     clock::SystemClock,
     execution::Failure,
-    port::{operator::Operator, state::State},
+    port::{operator::Operator, reply::Replies, state::State},
     tree::Table,
 };
 use greenroom_gateway::{
@@ -79,19 +79,22 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     let workers = tokio::runtime::Handle::current().metrics().num_workers();
     let watchdog = Watchdog::new(Time::machine(), Rules::default(), workers);
     let sampler = Sampler::thread(watchdog.clone()).map_err(other)?;
-    let ports = Arc::new(Ports {
+    let ports = Ports {
         node: config.node.clone(),
         state: Arc::clone(&state),
         bus,
         clock: Arc::clone(&clock),
-        outfitter: Arc::new(Wardrobe::new(env, http, clock)),
+        outfitter: Arc::new(Wardrobe::new(env.clone(), http, clock)),
         table: table.clone(),
         outbox: Arc::new(Notify::new()),
         ended: broadcast::channel(ENDS_KEPT).0,
         given_back: Arc::default(),
         watchdog: watchdog.clone(),
         storm: Breaker::default(),
-    });
+    };
+    #[cfg(debug_assertions)]
+    let ports = super::crash_points::around(ports, &env);
+    let ports = Arc::new(ports);
     // The lease comes first: what a node without one holds counts as a dead node's.
     state.heartbeat(&config.node, LEASE).await?;
     let again = state.take_back(&config.node).await?;
@@ -107,7 +110,10 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     let orchestrator =
         Orchestrator::new(Arc::clone(&ports), agents.clone(), Arc::clone(&vitals), roles, config.shutdown_grace);
     let closing = CancellationToken::new();
-    let replies = Arc::new(WaysBack { slack: SlackReplies::new(reply_options(&config)).map_err(other)? });
+    let replies: Arc<dyn Replies> =
+        Arc::new(WaysBack { slack: SlackReplies::new(reply_options(&config)).map_err(other)? });
+    #[cfg(debug_assertions)]
+    let replies = super::crash_points::around_replies(replies, &env);
 
     root.add(store_monitor(Arc::clone(&ports), vitals));
     root.add(dead_letters(Arc::clone(&ports)));

@@ -1,0 +1,17 @@
+//! Faults on purpose, and what must hold after them.
+//!
+//! * `cell`: one place at which a node is killed, and what may follow from it.
+//! * `cast`: the agents that play, and what their model says.
+//! * `matrix`: kills a node at each place of a subject and looks at what became of the work.
+//! * `evidence`: what the peers outside counted, and what the node tells of a workflow.
+//! * `invariants`: the one place where it is judged.
+
+mod cast;
+mod cell;
+mod evidence;
+mod invariants;
+mod matrix;
+
+pub use cell::{Cell, Deed, Subject, When};
+pub use invariants::Summary;
+pub use matrix::{Report, kill_everywhere};
