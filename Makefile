@@ -1,6 +1,6 @@
 # Every target installs what it needs and is missing. The work itself stands in .ci/, one script each.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench fmt lint audit doc
+.PHONY: help run up down test bench fmt lint audit doc
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -8,6 +8,12 @@ help: ## Show this list
 run: ## Build, and start every sample agent on this machine; no server and no key needed
 	@.ci/tools compiler
 	@cargo run --bin greenroom -- up
+
+up: ## Start the whole cluster in containers: broker, database, cache and a node for each role
+	@.ci/up
+
+down: ## Stop the cluster's containers; what they keep stays
+	@docker compose -f deploy/compose.yaml down
 
 test: ## Everything that must hold before a change goes in
 	@.ci/test

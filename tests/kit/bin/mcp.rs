@@ -2,11 +2,15 @@
 //! file for each call that it carries out, before it answers: the tool, its arguments, and after a tab the idempotency key
 //! that came with the call. The file is its first argument: `kit-mcp COUNT_FILE`.
 //!
-//! Tools: `lookup_ticket {id}`, `charge {amount}`, `slow {until}` (answers when the file `until` exists), `broken`
+//! `book {what, until?}` has an effect that is there once for each idempotency key, however many nodes call and however
+//! often: a file named after the key in `COUNT_FILE.effects`. A call with a known key is counted, answered as the first
+//! was, and does nothing. It answers when the file `until` exists, if it is given one.
+//!
+//! Other tools: `lookup_ticket {id}`, `charge {amount}`, `slow {until}` (answers when the file `until` exists), `broken`
 //! (answers with an error), `crash` (ends the process in the middle of the call).
 
 use std::{
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::{BufRead, Write, stdin, stdout},
     os::unix::process::parent_id,
     path::Path,
@@ -53,7 +57,7 @@ fn answer(message: &Value, count_file: &str) -> Option<Result<Value, (i32, Strin
         "tools/list" => Ok(json!({"tools": tools()})),
         "tools/call" => {
             count(count_file, params);
-            return call(params["name"].as_str().unwrap_or_default(), &params["arguments"]).map(Ok);
+            return call(params, count_file).map(Ok);
         }
         other => Err((-32601, format!("there is no method {other}"))),
     })
@@ -68,6 +72,11 @@ fn tools() -> Value {
     };
     json!([
         tool("lookup_ticket", "Finds a ticket by its number", json!({"id": {"type": "string"}})),
+        tool(
+            "book",
+            "Books something, once for each idempotency key",
+            json!({"what": {"type": "string"}, "until": {"type": "string"}})
+        ),
         tool("charge", "Charges an amount", json!({"amount": {"type": "number"}})),
         tool("slow", "Answers when a file exists", json!({"until": {"type": "string"}})),
         tool("broken", "Always fails", json!({})),
@@ -75,19 +84,21 @@ fn tools() -> Value {
     ])
 }
 
-fn call(name: &str, arguments: &Value) -> Option<Value> {
+fn call(params: &Value, count_file: &str) -> Option<Value> {
+    let (name, arguments) = (params["name"].as_str().unwrap_or_default(), &params["arguments"]);
     let (text, is_error) = match name {
         "lookup_ticket" => (format!("ticket {} is open", arguments["id"].as_str().unwrap_or("?")), false),
+        "book" => match params["_meta"]["greenroom/idempotency-key"].as_str() {
+            Some(key) => {
+                let booked = book(key, arguments, count_file);
+                wait_for(arguments)?;
+                (booked, false)
+            }
+            None => ("a booking needs an idempotency key".to_owned(), true),
+        },
         "charge" => (format!("charged {}", arguments["amount"]), false),
         "slow" => {
-            let (until, caller) = (arguments["until"].as_str().unwrap_or_default(), parent_id());
-            while !Path::new(until).exists() {
-                // A killed caller leaves this process to another parent: it must not outlive the test.
-                if parent_id() != caller {
-                    return None;
-                }
-                thread::sleep(Duration::from_millis(5));
-            }
+            wait_for(arguments)?;
             ("at last".to_owned(), false)
         }
         "broken" => ("this tool always fails".to_owned(), true),
@@ -95,6 +106,31 @@ fn call(name: &str, arguments: &Value) -> Option<Value> {
         other => (format!("there is no tool {other}"), true),
     };
     Some(json!({"content": [{"type": "text", "text": text}], "isError": is_error}))
+}
+
+/// Waits for the file that `until` names, if one does. Nothing is left to wait for when the caller is gone.
+fn wait_for(arguments: &Value) -> Option<()> {
+    let caller = parent_id();
+    while arguments["until"].as_str().is_some_and(|until| !Path::new(until).exists()) {
+        // A killed caller leaves this process to another parent: it must not outlive the test.
+        if parent_id() != caller {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Some(())
+}
+
+/// Makes the effect unless the key has it already.
+fn book(key: &str, arguments: &Value, count_file: &str) -> String {
+    let ledger = Path::new(count_file).with_extension("effects");
+    fs::create_dir_all(&ledger).ok();
+    // A key may hold what no file's name may.
+    let name: String = key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    if let Ok(mut file) = OpenOptions::new().create_new(true).write(true).open(ledger.join(name)) {
+        file.write_all(arguments.to_string().as_bytes()).ok();
+    }
+    format!("booked {}", arguments["what"].as_str().unwrap_or("?"))
 }
 
 /// One line for each call, written before the answer, so that a call whose answer was lost is counted too.

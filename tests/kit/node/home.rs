@@ -1,6 +1,7 @@
 //! A node's folders. They outlive the node, as they do in life.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
@@ -87,6 +88,17 @@ impl Home {
     pub fn tool_ledger(&self) -> Vec<(String, String)> {
         let text = fs::read_to_string(self.tool_count_file()).unwrap_or_default();
         text.lines().filter_map(|line| line.split_once('\t')).map(|(call, key)| (call.into(), key.into())).collect()
+    }
+
+    /// The effects of the tool `book`, over all nodes and lives: one for each idempotency key, with the arguments of the
+    /// call that had it first.
+    pub fn tool_effects(&self) -> BTreeMap<String, String> {
+        let ledger = self.tool_count_file().with_extension("effects");
+        let effects = fs::read_dir(ledger).into_iter().flatten().flatten();
+        let read = |entry: fs::DirEntry| {
+            (entry.file_name().to_string_lossy().into_owned(), fs::read_to_string(entry.path()).unwrap_or_default())
+        };
+        effects.map(read).collect()
     }
 
     /// A node in this home, or another command of the binary, to be equipped and started.

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -26,6 +26,8 @@ pub struct Launch<'a> {
     environment: BTreeMap<String, String>,
     agents: Option<usize>,
     shell: Option<String>,
+    verb: Vec<String>,
+    data: PathBuf,
 }
 
 /// A command that ended.
@@ -82,7 +84,7 @@ impl<'a> Launch<'a> {
         if let Ok(path) = std::env::var("PATH") {
             environment.insert("PATH".to_owned(), path);
         }
-        Self { home, environment, agents: None, shell: None }
+        Self { home, environment, agents: None, shell: None, verb: vec!["up".to_owned()], data: home.data() }
     }
 
     /// Sets a variable.
@@ -109,13 +111,26 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// Starts a node by this verb instead of `up`.
+    pub fn verb(mut self, verb: &[&str]) -> Self {
+        self.verb = verb.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// Keeps the node's data in this folder instead of the home's own: several nodes can share a home.
+    pub fn data(mut self, folder: PathBuf) -> Self {
+        self.environment.insert("GREENROOM_DATA_DIR".to_owned(), folder.display().to_string());
+        self.data = folder;
+        self
+    }
+
     /// Runs this in a shell first, in the same process: limits, for one.
     pub fn after(mut self, shell: &str) -> Self {
         self.shell = Some(shell.to_owned());
         self
     }
 
-    /// Starts `greenroom up` and waits until it takes work in and every agent is past its start.
+    /// Starts the node and waits until it takes work in and every agent is past its start.
     ///
     /// # Panics
     /// When it ends instead, or takes too long.
@@ -132,16 +147,17 @@ impl<'a> Launch<'a> {
         node
     }
 
-    /// Starts `greenroom up` and waits only until it answers that it is ready.
+    /// Starts the node and waits only until it answers that it is ready.
     ///
     /// # Panics
     /// When it ends instead, or takes too long.
     pub async fn begin(self) -> Node {
-        let address_file = self.home.data().join("http.addr");
+        let address_file = self.data.join("http.addr");
         // One that a killed node left behind would send us to nobody, or to another.
         fs::remove_file(&address_file).ok();
         let home = self.home.path().to_owned();
-        let mut process = self.spawn(&["up"]);
+        let verb = self.verb.clone();
+        let mut process = self.spawn(&verb.iter().map(String::as_str).collect::<Vec<_>>());
         let started = process.started;
         let address = wait::seen("the node to write its address", START_LIMIT, async || {
             if let Some(code) = process.ended() {

@@ -1,6 +1,9 @@
 //! The command line's way to a node: its HTTP API.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use greenroom_config::NodeConfig;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -32,7 +35,7 @@ impl Client {
             None => {
                 let noted = std::fs::read_to_string(config.data_dir.join(ADDRESS_FILE)).ok();
                 let addr = noted.and_then(|text| text.trim().parse().ok()).unwrap_or(config.http.addr);
-                format!("http://{addr}")
+                format!("http://{}", reachable(addr))
             }
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -147,6 +150,16 @@ impl Client {
             self.base
         ))
     }
+}
+
+/// Where a node is asked that listens everywhere: on this machine.
+fn reachable(mut addr: SocketAddr) -> SocketAddr {
+    match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    addr
 }
 
 /// A problem (RFC 9457) as one line.
