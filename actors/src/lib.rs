@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod caretaker;
+pub mod cluster;
 pub mod execution;
 mod fault;
 pub mod lifecycle;

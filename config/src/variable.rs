@@ -34,6 +34,8 @@ variables! {
         "The bearer token that callers of the HTTP API must show. Without one only this machine may call.";
     NODE = "GREENROOM_NODE", None, false,
         "The node's name, the same after each start. Absent: `local`, or the machine's name in a cluster.";
+    ROLES = "GREENROOM_ROLES", Some("all"), false,
+        "What the node does, with commas: `orchestrator`, `scheduler`, `gateway`, `autonomous`, `collaborative`, `continuous`.";
     LOG = "GREENROOM_LOG", Some("info"), false,
         "What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,greenroom_bus=debug`.";
     LOG_FORMAT = "GREENROOM_LOG_FORMAT", Some("auto"), false,

@@ -75,6 +75,9 @@ impl Actor for Agent {
             // Operators and reloads start no new shell: the one before ended abnormally.
             shell.shell_was_restarted();
         }
+        if args.handle.is_paused() {
+            shell.pause();
+        }
         shell.fit_out(&myself);
         Ok(shell)
     }
@@ -107,6 +110,11 @@ impl Actor for Agent {
             Message::Pause => shell.pause(),
             Message::Resume => shell.resume(&myself),
             Message::Restart => Box::pin(shell.restart(&myself)).await,
+            Message::Look => {
+                shell.look(&myself);
+                return Ok(());
+            }
+            Message::LeaseLost => shell.lease_lost(),
             Message::Cancel(execution) => shell.cancel(execution),
             Message::Drain(done) => shell.drain(done),
             Message::Stop(within) => shell.stop(&myself, within),

@@ -1,20 +1,27 @@
 //! Fitting out: model, tools and queue of a version, made ready beside whatever runs meanwhile.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use greenroom_config::load::Definition;
+use greenroom_config::{AgentSpec, load::Definition};
 use greenroom_contract::{
     execution::Failure,
-    port::bus::{QueueSpec, Sharing},
+    port::bus::{self, QueueSpec, Sharing},
     task,
 };
 use ractor::ActorRef;
+use tokio::time::Instant;
 
 use super::message::Message;
 use crate::{
     execution::{Behaviour, Kit, persist},
     ports::Ports,
 };
+
+/// How long a bus that is not there is waited for; then the agent is unavailable for that reason, and tried again.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The wait between two tries, at first and at most.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Starts a fitting; its outcome comes back as [`Message::Fitted`].
 pub(super) fn fit(
@@ -38,6 +45,31 @@ pub(super) fn fit(
     });
 }
 
+/// Declares the agent's queue. A bus that is not connected yet is waited for: it connects in the background when a node
+/// starts, and to be unavailable for that would cost the agent a quarter of a minute.
+async fn declare(ports: &Ports, spec: &AgentSpec) -> Result<(), bus::Error> {
+    let began = Instant::now();
+    let mut wait = FIRST_WAIT;
+    loop {
+        match ports.bus.declare(queue_of(spec)).await {
+            Err(bus::Error::Unavailable { .. }) if began.elapsed() < PATIENCE => {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// An agent's queue: the same whoever declares it.
+pub(crate) fn queue_of(spec: &AgentSpec) -> QueueSpec {
+    QueueSpec {
+        name: spec.name.input_topic(),
+        bindings: spec.subscriptions.clone(),
+        sharing: if spec.ordered() { Sharing::SingleActive } else { Sharing::Competing },
+    }
+}
+
 async fn fitted(ports: &Ports, definition: &Definition, behaviour: Arc<dyn Behaviour>) -> Result<Kit, Failure> {
     let spec = Arc::clone(&definition.spec);
     let outfit = ports.outfitter.outfit(Arc::clone(&spec)).await?;
@@ -46,11 +78,6 @@ async fn fitted(ports: &Ports, definition: &Definition, behaviour: Arc<dyn Behav
     persist("version", || ports.state.save_version(&spec.name, &kit.version, kept.clone()))
         .await
         .map_err(|error| Failure::new("store", error.to_string()))?;
-    let queue = QueueSpec {
-        name: spec.name.input_topic(),
-        bindings: spec.subscriptions.clone(),
-        sharing: if spec.ordered() { Sharing::SingleActive } else { Sharing::Competing },
-    };
-    ports.bus.declare(queue).await.map_err(|error| Failure::new("bus", error.to_string()))?;
+    declare(ports, &spec).await.map_err(|error| Failure::new("bus", error.to_string()))?;
     Ok(kit)
 }

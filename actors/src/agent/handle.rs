@@ -1,6 +1,9 @@
 //! What others hold of an agent: an address that outlives its restarts.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use greenroom_config::load::Definition;
 use greenroom_contract::ExecutionId;
@@ -15,12 +18,13 @@ use super::message::Message;
 pub struct AgentHandle {
     current: Arc<RwLock<Option<ActorRef<Message>>>>,
     definition: Arc<RwLock<Arc<Definition>>>,
+    paused: Arc<AtomicBool>,
 }
 
 impl AgentHandle {
     /// The address of an agent that is about to start.
     pub fn new(definition: Arc<Definition>) -> Self {
-        Self { current: Arc::default(), definition: Arc::new(RwLock::new(definition)) }
+        Self { current: Arc::default(), definition: Arc::new(RwLock::new(definition)), paused: Arc::default() }
     }
 
     pub(super) fn point_at(&self, actor: ActorRef<Message>) {
@@ -38,24 +42,42 @@ impl AgentHandle {
         self.send(Message::Reload(definition));
     }
 
-    /// Takes nothing new until [`AgentHandle::resume`].
+    /// Whether an operator holds it back: each generation begins so.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Takes nothing new until [`AgentHandle::resume`], restarts of its shell included.
     pub fn pause(&self) {
+        self.paused.store(true, Ordering::Relaxed);
         self.send(Message::Pause);
     }
 
     /// Takes work again.
     pub fn resume(&self) {
+        self.paused.store(false, Ordering::Relaxed);
         self.send(Message::Resume);
     }
 
     /// Begins afresh, with a cleared budget.
     pub fn restart(&self) {
+        self.paused.store(false, Ordering::Relaxed);
         self.send(Message::Restart);
     }
 
     /// Aborts the task of an execution that was cancelled in the store.
     pub fn cancel(&self, execution: ExecutionId) {
         self.send(Message::Cancel(execution));
+    }
+
+    /// Looks into the store now: there is work that nobody feels responsible for.
+    pub(crate) fn look(&self) {
+        self.send(Message::Look);
+    }
+
+    /// What it runs may belong to another node by now.
+    pub(crate) fn lease_lost(&self) {
+        self.send(Message::LeaseLost);
     }
 
     /// Asks whether it answers; the answer is noted in its facts. Returns whether there was anybody to ask.

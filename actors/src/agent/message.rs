@@ -67,6 +67,10 @@ pub enum Message {
     Resume,
     /// From an operator: begin afresh, with a cleared budget; an unavailable agent is fitted out again.
     Restart,
+    /// From the node's scout: there is work for it in the store.
+    Look,
+    /// From the node's monitor: the node's lease has run out, so what is at work here may be another's by now.
+    LeaseLost,
     /// From an operator: this execution was cancelled; its task is pointless.
     Cancel(ExecutionId),
     /// From the orchestrator: take nothing new, and say when nothing is at work any more.

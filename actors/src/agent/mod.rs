@@ -24,6 +24,7 @@ mod vital;
 
 pub use actor::agent;
 pub use facts::Facts;
+pub(crate) use fitting::queue_of;
 pub use handle::AgentHandle;
 pub use message::Message;
 pub(crate) use vital::Care;

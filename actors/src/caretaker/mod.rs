@@ -2,9 +2,12 @@
 //!
 //! * [`store_monitor`] renews the node's lease and keeps a current answer to "do store and bus work?".
 //! * [`dead_letters`] carries what died on the bus into the store, where operators find it.
+//! * [`topology`] declares every agent's queue ahead, on nodes with the role orchestrator.
 
 mod dead_letters;
 mod monitor;
+mod topology;
 
 pub use dead_letters::dead_letters;
-pub use monitor::{LEASE, Vitals, store_monitor};
+pub use monitor::{LEASE, OnLost, Vitals, store_monitor};
+pub use topology::topology;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use greenroom_contract::port::operator::{ComponentHealth, HealthStatus};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::{ports::Ports, service::service, supervisor::ChildSpec};
 
@@ -18,6 +18,8 @@ pub const LEASE: Duration = Duration::from_secs(4);
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// How long a probe may take before the component counts as down.
 const PROBE: Duration = Duration::from_secs(3);
+/// How long the bus may take: shorter, because the lease is renewed by the same hand.
+const BUS_PROBE: Duration = Duration::from_secs(2);
 
 /// The last known health of store and bus.
 #[derive(Debug, Default)]
@@ -39,28 +41,79 @@ fn component(name: &str, cell: &Mutex<Option<String>>) -> ComponentHealth {
     ComponentHealth { component: name.to_owned(), status, reason }
 }
 
-/// The monitor as a service of the node.
-pub fn store_monitor(ports: Arc<Ports>, vitals: Arc<Vitals>) -> ChildSpec {
+/// What is to be done when the node's lease has run out and others may take its work.
+pub type OnLost = Arc<dyn Fn() + Send + Sync>;
+
+/// The monitor as a service of the node. `on_lost` is called when the lease could not be renewed for [`LEASE`] by this
+/// process's own clock, once for each loss; an embedded node has nobody who could take its work, and gives `None`.
+pub fn store_monitor(ports: Arc<Ports>, vitals: Arc<Vitals>, on_lost: Option<OnLost>) -> ChildSpec {
     service("store-monitor", move |stop| {
         let (ports, vitals) = (Arc::clone(&ports), Arc::clone(&vitals));
+        let mut lease = Lease { renewed: Instant::now(), on_lost: on_lost.clone(), lost: false };
         async move {
             let mut beat = ticks(EVERY);
             let mut probe = ticks(PROBE_EVERY);
             loop {
                 tokio::select! {
+                    // A process that was frozen looks at its lease before it does anything else.
+                    biased;
                     () = stop.cancelled() => return Ok(()),
+                    () = tokio::time::sleep_until(lease.runs_out()), if lease.watched() => lease.lose(),
                     _ = beat.tick() => {
+                        let began = Instant::now();
                         let beat = async { ports.state.heartbeat(&ports.node, LEASE).await.map_err(|e| e.to_string()) };
-                        note("store", &vitals.state, within(beat).await);
+                        // A silent store must not hide that the lease runs out meanwhile.
+                        let patience = match lease.watched() {
+                            true => lease.runs_out().saturating_duration_since(began).min(PROBE),
+                            false => PROBE,
+                        };
+                        let news = within(patience, beat).await;
+                        if news.is_none() {
+                            lease.renew(began);
+                        }
+                        note("store", &vitals.state, news);
                     }
                     _ = probe.tick() => {
                         let bus = async { ports.bus.health().await.map_err(|e| e.to_string()) };
-                        note("bus", &vitals.bus, within(bus).await);
+                        note("bus", &vitals.bus, within(BUS_PROBE, bus).await);
                     }
                 }
             }
         }
     })
+}
+
+/// The lease as this process knows it, by a clock that no other machine can set.
+struct Lease {
+    /// When the last renewal that succeeded was begun.
+    renewed: Instant,
+    on_lost: Option<OnLost>,
+    lost: bool,
+}
+
+impl Lease {
+    fn runs_out(&self) -> Instant {
+        self.renewed + LEASE
+    }
+
+    fn watched(&self) -> bool {
+        self.on_lost.is_some() && !self.lost
+    }
+
+    fn lose(&mut self) {
+        self.lost = true;
+        tracing::error!(lease_ms = LEASE.as_millis() as u64, "The node's lease has run out; others may take its work.");
+        if let Some(on_lost) = &self.on_lost {
+            on_lost();
+        }
+    }
+
+    fn renew(&mut self, at: Instant) {
+        if self.lost {
+            tracing::info!("The node has its lease again.");
+        }
+        (self.renewed, self.lost) = (at, false);
+    }
 }
 
 fn ticks(every: Duration) -> Interval {
@@ -69,11 +122,11 @@ fn ticks(every: Duration) -> Interval {
     interval
 }
 
-async fn within(probe: impl Future<Output = Result<(), String>>) -> Option<String> {
-    match tokio::time::timeout(PROBE, probe).await {
+async fn within(patience: Duration, probe: impl Future<Output = Result<(), String>>) -> Option<String> {
+    match tokio::time::timeout(patience, probe).await {
         Ok(Ok(())) => None,
         Ok(Err(reason)) => Some(reason),
-        Err(_) => Some(format!("no answer within {PROBE:?}")),
+        Err(_) => Some(format!("no answer within {patience:?}")),
     }
 }
 

@@ -6,17 +6,23 @@ use greenroom_contract::{
     AgentId, BoxFuture, Event, EventId, ExecutionId,
     execution::{Execution, Failure},
     port::{
-        operator::{AgentView, ComponentHealth, Error, Health, HealthStatus, Invocation, Invoked, Operator},
+        operator::{
+            AgentView, ComponentHealth, Error, Health, HealthStatus, Invocation, Invoked, NodeView, Operator, Scope,
+        },
         state::Submission,
     },
     status::{AgentStatus, ExecutionStatus},
     topic::check_topic,
-    tree::{NodeTree, Tree},
+    tree::Tree,
 };
 use serde_json::json;
-use tokio::{sync::broadcast::error::RecvError, time::Instant};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::Instant,
+};
 
-use super::registry::{Entry, Orchestrator};
+use super::registry::Orchestrator;
+use crate::cluster::NodeVerb;
 
 /// How often a waiting caller looks into the store without being told to: another node may finish the execution.
 const LOOK_ANYWAY: Duration = Duration::from_millis(250);
@@ -49,8 +55,11 @@ impl Operator for Orchestrator {
                 return Err(Error::Conflict { why: format!("the execution is {} already", found.status) });
             }
             tracing::info!(trace_id = %found.trace_id, execution_id = %execution, agent = %found.agent, "Execution cancelled by an operator.");
-            if let Some(entry) = self.entry(&found.agent) {
-                entry.handle.cancel(execution);
+            let verb = NodeVerb::Cancel(found.agent, execution);
+            self.carry_out(&verb);
+            if let Some(cluster) = self.cluster() {
+                // Whoever runs it finds out at its next write anyway; this only saves the call that is under way.
+                cluster.tell(verb).await;
             }
             // Nobody may be waiting.
             drop(self.inner.ports.ended.send(execution));
@@ -59,31 +68,40 @@ impl Operator for Orchestrator {
     }
 
     fn agents(&self) -> Vec<AgentView> {
-        self.table().actual.values().filter(|entry| !entry.leaving).map(|entry| entry.facts.view()).collect()
+        self.agents_everywhere()
     }
 
-    fn tree(&self) -> Tree {
-        let ports = &self.inner.ports;
-        let (version, root) = ports.table.snapshot_at();
-        let (node, roles) = (ports.node.clone(), self.inner.roles.clone());
-        let node = NodeTree { node, roles, reachable: true, version, root };
-        Tree { complete: true, nodes: vec![node] }
+    fn tree(&self, scope: Scope) -> Tree {
+        self.tree_of(scope)
     }
 
-    fn tree_json(&self) -> Vec<u8> {
-        self.inner.ports.table.json(&self.inner.ports.node, &self.inner.roles)
+    fn tree_writes(&self) -> u64 {
+        // Each only grows, so that the sum says the same only if neither changed.
+        self.inner.ports.table.writes() + self.cluster().map_or(0, |cluster| cluster.writes())
+    }
+
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeView>, Error>> {
+        Box::pin(self.nodes_everywhere())
+    }
+
+    fn tree_json(&self, scope: Scope) -> Vec<u8> {
+        if self.cluster().is_none() || scope == Scope::Node {
+            return self.inner.ports.table.json(&self.inner.ports.node, &self.inner.roles.words());
+        }
+        // Every field serialises: maps have string keys and no value refuses.
+        serde_json::to_vec(&self.tree_of(scope)).unwrap_or_default()
     }
 
     fn restart(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), Error>> {
-        self.tell(agent, |entry| entry.handle.restart())
+        self.verb(agent, NodeVerb::Restart)
     }
 
     fn pause(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), Error>> {
-        self.tell(agent, |entry| entry.handle.pause())
+        self.verb(agent, NodeVerb::Pause)
     }
 
     fn resume(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), Error>> {
-        self.tell(agent, |entry| entry.handle.resume())
+        self.verb(agent, NodeVerb::Resume)
     }
 
     fn health(&self) -> BoxFuture<'_, Health> {
@@ -103,7 +121,7 @@ impl Orchestrator {
         let Invocation { agent, input, priority, conversation, trace_id, source, idempotency_key, reply_to } =
             invocation;
         self.check_open()?;
-        if self.entry(&agent).is_none() {
+        if self.entry(&agent).is_none() && !self.table().desired.contains_key(&agent) {
             return Err(not_found("agent", &agent));
         }
         let mut event = Event::new(agent.input_topic(), source, trace_id, json!({ "input": input }));
@@ -130,6 +148,7 @@ impl Orchestrator {
         let deadline = Instant::now() + at_most;
         // Listening begins before the first look, so that no end is missed between.
         let mut ended = self.inner.ports.ended.subscribe();
+        let mut elsewhere = self.cluster().map(|cluster| cluster.ends());
         loop {
             let execution = self.inner.ports.state.execution(id).await?.ok_or_else(|| not_found("execution", &id))?;
             if execution.status.is_final() || Instant::now() >= deadline {
@@ -137,12 +156,9 @@ impl Orchestrator {
             }
             let look_again = deadline.min(Instant::now() + LOOK_ANYWAY);
             let heard = async {
-                loop {
-                    match ended.recv().await {
-                        Ok(other) if other != id => {}
-                        Ok(_) | Err(RecvError::Lagged(_)) => return,
-                        Err(RecvError::Closed) => std::future::pending().await,
-                    }
+                tokio::select! {
+                    () = end_of(id, Some(&mut ended)) => {}
+                    () = end_of(id, elsewhere.as_mut()) => {}
                 }
             };
             // Either way the store is asked again.
@@ -158,15 +174,9 @@ impl Orchestrator {
         Err(Error::Unavailable { why: "the node is starting or stopping; try again in a moment".to_owned() })
     }
 
-    fn tell(&self, agent: &AgentId, tell: impl FnOnce(&Entry)) -> BoxFuture<'_, Result<(), Error>> {
-        let result = match self.entry(agent) {
-            Some(entry) => {
-                tell(&entry);
-                Ok(())
-            }
-            None => Err(not_found("agent", agent)),
-        };
-        Box::pin(std::future::ready(result))
+    fn verb(&self, agent: &AgentId, verb: fn(AgentId) -> NodeVerb) -> BoxFuture<'_, Result<(), Error>> {
+        let agent = agent.clone();
+        Box::pin(async move { self.everywhere(&agent, verb(agent.clone())).await })
     }
 
     fn threads_health(&self) -> ComponentHealth {
@@ -177,7 +187,7 @@ impl Orchestrator {
 
     fn agents_health(&self) -> ComponentHealth {
         let bad: Vec<String> = self
-            .agents()
+            .agents_here()
             .into_iter()
             .filter(|agent| {
                 matches!(agent.status, AgentStatus::Failed | AgentStatus::Unavailable) || !agent.degraded.is_empty()
@@ -204,6 +214,18 @@ fn component(name: &str, bad: Vec<String>) -> ComponentHealth {
     let status = if bad.is_empty() { HealthStatus::Ok } else { HealthStatus::Degraded };
     let reason = (!bad.is_empty()).then(|| bad.join("; "));
     ComponentHealth { component: name.to_owned(), status, reason }
+}
+
+/// Resolves when the execution may have ended; never, where nothing is told.
+async fn end_of(id: ExecutionId, ends: Option<&mut Receiver<ExecutionId>>) {
+    let Some(ends) = ends else { return std::future::pending().await };
+    loop {
+        match ends.recv().await {
+            Ok(other) if other != id => {}
+            Ok(_) | Err(RecvError::Lagged(_)) => return,
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
 }
 
 fn not_found(what: &str, which: &dyn std::fmt::Display) -> Error {

@@ -42,8 +42,14 @@ impl Orchestrator {
             tracing::info!(agent = %definition.spec.name, file = %definition.file.display(), "Agent added.");
             self.add(definition);
         }
+        self.inner.wanted.notify_one();
         for definition in changes.changed {
             tracing::info!(agent = %definition.spec.name, version = definition.version, "Agent changed.");
+            if !self.inner.roles.runs(definition.spec.execution_mode) {
+                // Its mode may have been one of this node's.
+                self.remove(&definition.spec.name);
+                continue;
+            }
             match self.entry(&definition.spec.name) {
                 Some(entry) => entry.handle.reload(Arc::new(definition)),
                 None => self.add(definition),
@@ -78,6 +84,11 @@ impl Orchestrator {
     }
 
     fn add(&self, definition: Definition) {
+        let native = self.table().native.contains_key(&definition.spec.name);
+        if !native && !self.inner.roles.runs(definition.spec.execution_mode) {
+            // Another node runs it; here it is known, so that every door takes its work.
+            return;
+        }
         for warning in &definition.warnings {
             tracing::warn!(agent = %definition.spec.name, "{warning}");
         }
@@ -94,6 +105,9 @@ impl Orchestrator {
             }
             let facts = Arc::new(Facts::new(self.inner.ports.node.clone(), &definition));
             let entry = Entry { handle: AgentHandle::new(Arc::clone(&definition)), facts, leaving: false };
+            if table.paused.contains(&name) {
+                entry.handle.pause();
+            }
             let behaviour =
                 table.native.get(&name).map_or_else(|| Arc::new(Converse) as Arc<dyn Behaviour>, Arc::clone);
             table.actual.insert(name, entry.clone());
@@ -113,7 +127,9 @@ impl Orchestrator {
         task::spawn("agent-leaving", async move {
             entry.handle.drain().await;
             let queue = name.input_topic();
-            if let Err(error) = orchestrator.inner.ports.bus.retire(&queue).await {
+            // It may be wanted again, or run on other nodes only: then its queue is still its own.
+            let unwanted = !orchestrator.table().desired.contains_key(&name);
+            if unwanted && let Err(error) = orchestrator.inner.ports.bus.retire(&queue).await {
                 tracing::warn!(agent = %name, %error, "The queue of a removed agent could not be unbound.");
             }
             orchestrator.inner.agents.remove(name.as_str());

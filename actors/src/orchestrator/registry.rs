@@ -1,17 +1,22 @@
 //! Who there is.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
-use greenroom_config::load::{Definition, Refused};
+use greenroom_config::{
+    Roles,
+    load::{Definition, Refused},
+};
 use greenroom_contract::AgentId;
+use tokio::sync::Notify;
 
 use crate::{
     agent::{AgentHandle, Facts},
     caretaker::Vitals,
+    cluster::Cluster,
     execution::Behaviour,
     lifecycle::Watchers,
     ports::Ports,
@@ -28,7 +33,10 @@ pub(super) struct Inner {
     pub(super) ports: Arc<Ports>,
     pub(super) agents: SupervisorHandle,
     pub(super) vitals: Arc<Vitals>,
-    pub(super) roles: Vec<String>,
+    pub(super) roles: Roles,
+    pub(super) cluster: OnceLock<Arc<Cluster>>,
+    /// Told when the folder was taken up anew.
+    pub(super) wanted: Notify,
     /// How long agents get to finish when the node stops.
     pub(super) grace: Duration,
     pub(super) table: Mutex<Registry>,
@@ -44,6 +52,10 @@ pub(super) struct Registry {
     pub(super) native: BTreeMap<AgentId, Arc<dyn Behaviour>>,
     /// Files that were refused at the last look.
     pub(super) refused: Vec<Refused>,
+    /// Who is held back by an operator, wherever it runs.
+    pub(super) paused: BTreeSet<AgentId>,
+    /// Grows with every pause and resumption.
+    pub(super) pause_turn: u64,
     /// Whether the node takes work in.
     pub(super) ready: bool,
 }
@@ -61,10 +73,21 @@ impl Orchestrator {
         ports: Arc<Ports>,
         agents: SupervisorHandle,
         vitals: Arc<Vitals>,
-        roles: Vec<String>,
+        roles: Roles,
         grace: Duration,
     ) -> Self {
-        Self { inner: Arc::new(Inner { ports, agents, vitals, roles, grace, table: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                ports,
+                agents,
+                vitals,
+                roles,
+                cluster: OnceLock::new(),
+                wanted: Notify::new(),
+                grace,
+                table: Mutex::default(),
+            }),
+        }
     }
 
     /// Says whether the node takes work in: true once it is up, false as soon as it is told to stop.

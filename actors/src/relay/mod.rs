@@ -9,4 +9,5 @@ mod outlet;
 mod run;
 mod step;
 
+pub(crate) use run::reconnected;
 pub use run::relay;

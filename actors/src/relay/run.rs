@@ -11,6 +11,7 @@ use greenroom_contract::{
         state::{OutboxId, OutboxOutcome, OutboxRow, Outgoing},
     },
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -44,12 +45,25 @@ async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
     if again > 0 {
         tracing::info!(rows = again, "Events that had reached no inbox are published again.");
     }
+    let mut reconnects = ports.bus.reconnects();
     while !stop.is_cancelled() {
+        if reconnects.has_changed().unwrap_or(false) {
+            reconnects.mark_unchanged();
+            let again = persist("redrive", || ports.state.redrive_outbox()).await.map_err(failed)?;
+            tracing::info!(
+                rows = again,
+                "The bus is connected again: events not known to have arrived are published again."
+            );
+        }
         let rows = persist("outbox", || ports.state.claim_outbox(&ports.node, WINDOW)).await.map_err(failed)?;
         if rows.is_empty() {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = ports.outbox.notified() => {}
+                () = reconnected(&mut reconnects) => {
+                    // Taken up at the top.
+                    reconnects.mark_changed();
+                }
                 () = tokio::time::sleep(LOOK_ANYWAY) => {}
             }
             continue;
@@ -58,6 +72,13 @@ async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
         persist("outbox", || ports.state.settle_outbox(outcomes.clone())).await.map_err(failed)?;
     }
     Ok(())
+}
+
+/// Resolves when the bus has lost its connection and has it again; never, for a bus that has none to lose.
+pub(crate) async fn reconnected(reconnects: &mut watch::Receiver<u64>) {
+    if reconnects.changed().await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// Sends what is due. Replies go beside the events, so that a slow person does not hold up the bus.

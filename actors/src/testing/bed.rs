@@ -231,7 +231,13 @@ impl Bed {
             .await
             .expect("the agents' supervisor starts");
         let grace = Duration::from_secs(20);
-        let orchestrator = Orchestrator::new(Arc::clone(&ports), agents, Arc::<Vitals>::default(), vec![], grace);
+        let orchestrator = Orchestrator::new(
+            Arc::clone(&ports),
+            agents,
+            Arc::<Vitals>::default(),
+            greenroom_config::Roles::all(),
+            grace,
+        );
         root.add(rounds(orchestrator.clone()));
         Self { ports, store, bus, script, orchestrator, _sampler: sampler }
     }

@@ -5,11 +5,15 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use greenroom_contract::NodeId;
 use secrecy::SecretString;
 
+use crate::role::Roles;
+
 /// Everything that a node is told by its environment, checked. `Debug` shows no secret.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
     /// The node's name: the same after each start, because what it held before is found by it.
     pub node: NodeId,
+    /// What it does.
+    pub roles: Roles,
     /// The folder that holds `agents/`.
     pub config_dir: PathBuf,
     /// Where an embedded node keeps its database.

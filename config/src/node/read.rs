@@ -11,6 +11,7 @@ use crate::{
     HumanDuration,
     address::{check_host, check_http_url},
     env::{Environment, Error},
+    role::{Roles, UnknownRole},
     variable::{self as var, Variable},
 };
 
@@ -46,6 +47,7 @@ impl<'a> Reader<'a> {
         };
         Ok(NodeConfig {
             node: self.name(&cluster)?,
+            roles: self.roles()?,
             config_dir: self.or_default(var::CONFIG_DIR)?.into(),
             data_dir: self.or_default(var::DATA_DIR)?.into(),
             http: self.http()?,
@@ -107,6 +109,11 @@ impl<'a> Reader<'a> {
             ));
         }
         Ok(NodeId::new(&name))
+    }
+
+    fn roles(&self) -> Result<Roles, Error> {
+        let text = self.or_default(var::ROLES)?;
+        text.parse().map_err(|error: UnknownRole| invalid(var::ROLES, error.to_string()))
     }
 
     fn slack(&self) -> Result<Slack, Error> {
@@ -245,6 +252,7 @@ mod tests {
             ("GREENROOM_LOG_FORMAT", "xml", "none of auto, json, pretty"),
             ("GREENROOM_SHUTDOWN_GRACE", "30", "30s"),
             ("GREENROOM_NODE", "a b", "not a name"),
+            ("GREENROOM_ROLES", "worker", "is no role"),
             ("GREENROOM_API_TOKEN", "two words", "blank"),
             ("GREENROOM_AMQP_URL", "http://host", "amqp://user:password@host"),
             ("GREENROOM_DATABASE_URL", "nonsense", "is not a URL"),

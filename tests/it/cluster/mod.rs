@@ -2,3 +2,4 @@
 
 mod state_on_postgres;
 mod state_on_postgres_in_trouble;
+mod takeover;

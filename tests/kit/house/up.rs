@@ -9,7 +9,8 @@ use std::{
 
 use greenroom_actors::{
     agent,
-    caretaker::{LEASE, Vitals, dead_letters, store_monitor},
+    caretaker::{LEASE, Vitals, dead_letters, store_monitor, topology},
+    cluster::{Cluster, Face, presence, scout},
     orchestrator::Orchestrator,
     ports::Ports,
     relay::relay,
@@ -92,9 +93,12 @@ impl House {
         let (root, root_cell, agents, agents_cell) =
             started.await.unwrap_or_else(|error| panic!("the house does not start: {error}"));
         let vitals = Arc::new(Vitals::default());
-        let roles = vec!["orchestrator".to_owned()];
+        let roles = world.roles.clone();
         let machine = Orchestrator::new(Arc::clone(&ports), agents.clone(), Arc::clone(&vitals), roles, world.grace);
-        root.add(store_monitor(Arc::clone(&ports), vitals));
+        match world.shared {
+            false => root.add(store_monitor(Arc::clone(&ports), vitals, None)),
+            true => join(&ports, &machine, &root, vitals).await,
+        }
         root.add(dead_letters(Arc::clone(&ports)));
         root.add(relay(Arc::clone(&ports), Arc::new(NoReplies)));
         let house = Self {
@@ -244,6 +248,25 @@ impl House {
     pub fn place(&self, path: &str) -> Option<Place> {
         self.ports.table.place(path)
     }
+}
+
+/// What a node of a cluster has beside.
+async fn join(ports: &Arc<Ports>, machine: &Orchestrator, root: &SupervisorHandle, vitals: Arc<Vitals>) {
+    let face = Face {
+        node: ports.node.clone(),
+        roles: Vec::new(),
+        addr: "127.0.0.1:0".to_owned(),
+        version: "test".to_owned(),
+        started_at: ports.clock.now(),
+    };
+    let cluster = Arc::new(Cluster::new(face, Arc::clone(&ports.bus)));
+    machine.join(Arc::clone(&cluster));
+    machine.keep_paused(ports.state.paused().await.unwrap_or_default(), None);
+    let fenced = machine.clone();
+    root.add(store_monitor(Arc::clone(ports), vitals, Some(Arc::new(move || fenced.lease_lost()))));
+    root.add(presence(Arc::clone(ports), cluster, machine.clone()));
+    root.add(scout(Arc::clone(ports), machine.clone()));
+    root.add(topology(Arc::clone(ports), machine.clone()));
 }
 
 /// An agent's name.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use greenroom_config::Roles;
 use greenroom_contract::{Clock, NodeId};
 
 use super::{model::Model, up::House};
@@ -17,6 +18,9 @@ pub struct World {
     pub model: Arc<Model>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) node: NodeId,
+    pub(super) roles: Roles,
+    /// Whether its nodes share store and bus as a cluster does.
+    pub(super) shared: bool,
     pub(super) grace: Duration,
 }
 
@@ -30,12 +34,32 @@ impl Default for World {
             state,
             clock,
             node: NodeId::new("sim"),
+            roles: Roles::all(),
+            shared: false,
             grace: Duration::from_secs(20),
         }
     }
 }
 
 impl World {
+    /// Another node of the same cluster: the same store, bus and model, under its own name and with its own
+    /// roles. The store's switches are its own, so that it can be cut off alone.
+    ///
+    /// # Panics
+    /// When the roles are none.
+    pub fn node(&self, name: &str, roles: &str) -> Self {
+        Self {
+            state: Arc::new(self.state.from_another_node()),
+            bus: self.bus.clone(),
+            model: Arc::clone(&self.model),
+            clock: Arc::clone(&self.clock),
+            node: NodeId::new(name),
+            roles: roles.parse().unwrap_or_else(|error| panic!("{roles}: {error}")),
+            shared: true,
+            grace: self.grace,
+        }
+    }
+
     /// Starts a node with these agents, each a YAML text.
     ///
     /// # Panics

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -43,6 +44,12 @@ pub enum Error {
         /// Why, for a person.
         why: String,
     },
+    /// It was asked for, and another node did not say in time that it was done; it may yet be.
+    #[error("{why}")]
+    Unanswered {
+        /// Why, for a person.
+        why: String,
+    },
 }
 
 impl From<state::Error> for Error {
@@ -54,6 +61,68 @@ impl From<state::Error> for Error {
             state::Error::Unavailable { .. } | state::Error::Corrupt { .. } => {
                 Self::Unavailable { why: error.to_string() }
             }
+        }
+    }
+}
+
+/// How much of the tree is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// This node's branch.
+    Node,
+    /// Every node's.
+    #[default]
+    Cluster,
+}
+
+/// A node of the cluster, as far as it is known here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Its name.
+    pub node: NodeId,
+    /// Its roles; empty if nothing was heard of it.
+    pub roles: Vec<String>,
+    /// Where its HTTP door listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub addr: Option<String>,
+    /// The program's version there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// When it started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// Whether it was heard of lately.
+    pub reachable: bool,
+    /// When it was last heard; absent for the node that answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heard_at: Option<Timestamp>,
+    /// Until when its lease in the store runs, or when it ran out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<Timestamp>,
+    /// Whether its lease runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_alive: Option<bool>,
+    /// How many agents it runs.
+    pub agents: u32,
+    /// How many executions are at work there.
+    pub running: u32,
+}
+
+impl NodeView {
+    /// A node of which nothing is known.
+    pub fn unknown() -> Self {
+        Self {
+            node: NodeId::new(""),
+            roles: Vec::new(),
+            addr: None,
+            version: None,
+            started_at: None,
+            reachable: false,
+            heard_at: None,
+            lease_until: None,
+            lease_alive: None,
+            agents: 0,
+            running: 0,
         }
     }
 }
@@ -91,7 +160,7 @@ pub struct Invoked {
 }
 
 /// An agent as the registry shows it (R1.1).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgentView {
     /// Its name.
     pub name: AgentId,
@@ -188,16 +257,22 @@ pub trait Operator: Send + Sync + 'static {
     /// Ends an execution as `cancelled`.
     fn cancel(&self, execution: ExecutionId) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Every agent that this node knows, by name.
+    /// Every agent of the cluster, by name, once for each node that runs it.
     fn agents(&self) -> Vec<AgentView>;
 
-    /// The supervision tree as this node knows it. Reads a table; disturbs no actor.
-    fn tree(&self) -> Tree;
+    /// The supervision tree as this node knows it. Reads tables; disturbs no actor.
+    fn tree(&self, scope: Scope) -> Tree;
+
+    /// Grows with every change of what [`Operator::tree`] says, signs of life included.
+    fn tree_writes(&self) -> u64;
+
+    /// Every node of the cluster, by name.
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeView>, Error>>;
 
     /// [`Operator::tree`] as JSON, for readers who want all of it and often. Whoever has a quicker way takes it.
-    fn tree_json(&self) -> Vec<u8> {
+    fn tree_json(&self, scope: Scope) -> Vec<u8> {
         // Every field serialises: maps have string keys and no value refuses.
-        serde_json::to_vec(&self.tree()).unwrap_or_default()
+        serde_json::to_vec(&self.tree(scope)).unwrap_or_default()
     }
 
     /// Starts an agent afresh: clears its restart budget; tries an unavailable one again.

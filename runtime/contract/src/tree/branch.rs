@@ -18,6 +18,12 @@ pub(super) fn in_tree_order(a: &str, b: &str) -> Ordering {
     }
 }
 
+/// Makes a branch of places without children, in any order. `None` if there is no place at all.
+pub fn assemble(mut places: Vec<Arc<Place>>) -> Option<Place> {
+    places.sort_by(|a, b| in_tree_order(&a.id, &b.id));
+    branch(&places, Timestamp::now())
+}
+
 /// Makes the branch in one pass over places in tree order, the root first. A place whose parent is missing hangs under
 /// the nearest that is there. `None` if there is no place at all.
 pub(super) fn branch(places: &[Arc<Place>], now: Timestamp) -> Option<Place> {

@@ -14,6 +14,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use branch::assemble;
 pub use place::{Budget, NodeTree, PastFailure, Path, Ping, Place, Tree, Work};
 pub use ring::{Change, ChangeKind, Changes, RING};
 pub use table::Table;

@@ -193,6 +193,12 @@ impl Table {
         self.read().places.get(path).map(|slot| Place::clone(&slot.place))
     }
 
+    /// Every place, without its children. A place that did not change is the same `Arc` as before.
+    pub fn places(&self) -> Vec<Arc<Place>> {
+        self.sweep(Timestamp::now());
+        self.read().places.values().map(|slot| Arc::clone(&slot.place)).collect()
+    }
+
     /// The whole branch of this node.
     pub fn snapshot(&self) -> Place {
         self.snapshot_at().1

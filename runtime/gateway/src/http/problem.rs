@@ -148,6 +148,9 @@ impl From<operator::Error> for Problem {
             operator::Error::Conflict { why } => conflict(why),
             operator::Error::Invalid { why } => Self::invalid(why),
             operator::Error::Unavailable { why } => Self::unavailable(why),
+            operator::Error::Unanswered { why } => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "unanswered", "No answer from another node", why)
+            }
         }
     }
 }

@@ -28,7 +28,6 @@ const LATER: &[(MethodFilter, &str)] = &[
     (MethodFilter::POST, "/v1/schedules/{id}/trigger"),
     (MethodFilter::POST, "/v1/schedules/{id}/pause"),
     (MethodFilter::POST, "/v1/schedules/{id}/resume"),
-    (MethodFilter::GET, "/v1/nodes"),
     (MethodFilter::GET, "/v1/usage"),
     (MethodFilter::GET, "/v1/events"),
 ];

@@ -12,6 +12,7 @@ mod executions;
 mod health;
 mod invoke;
 mod later;
+mod nodes;
 mod queues;
 mod redact;
 mod routes;

@@ -8,7 +8,7 @@ use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 use axum::{
     Extension, Router,
     extract::State,
-    http::{HeaderMap, HeaderName},
+    http::{HeaderMap, HeaderName, StatusCode},
     response::{
         IntoResponse, Response, Sse,
         sse::{Event, KeepAlive},
@@ -18,6 +18,7 @@ use axum::{
 use futures::{Stream, StreamExt, stream::unfold};
 use greenroom_contract::{
     NodeId,
+    port::operator::Scope,
     tree::{Change, ChangeKind, Changes},
 };
 use serde::Serialize;
@@ -55,7 +56,11 @@ async fn show(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    params.only(&["scope"])?.one::<super::tree::Scope>("scope")?;
+    let scope = params.only(&["scope"])?.one::<super::tree::Wanted>("scope")?;
+    if let Some(super::tree::Wanted(Scope::Cluster)) = scope {
+        let why = "the stream follows the tree of the node that serves it; poll GET /v1/tree for the cluster's";
+        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "not_built", "Not built yet", why));
+    }
     let Ok(seat) = readers.try_acquire_owned() else {
         return Err(Problem::unavailable(format!("{READERS} readers follow the tree already; poll GET /v1/tree")));
     };
@@ -130,7 +135,7 @@ impl Reader {
         // Taken before the tree is read: a change between the two is told again, which does no harm; none is missed.
         let version = self.doors.table.version();
         (self.at, self.fallen_behind) = (Some(version), false);
-        let tree = self.doors.operator.tree();
+        let tree = self.doors.operator.tree(Scope::Node);
         event("snapshot", &tree).id(version.to_string()).retry(COME_BACK)
     }
 

@@ -12,6 +12,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use greenroom_contract::port::operator::Scope;
+
 use crate::{
     Doors,
     http::{Params, Problem},
@@ -37,15 +39,16 @@ impl FromStr for Format {
     }
 }
 
-/// One machine knows one tree for now, so that both scopes show the same; the cluster's comes with its transport.
-pub(super) struct Scope;
+/// How much of the tree: every node's branch, or this node's.
+pub(super) struct Wanted(pub(super) Scope);
 
-impl FromStr for Scope {
+impl FromStr for Wanted {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
         match word {
-            "cluster" | "node" => Ok(Self),
+            "cluster" => Ok(Self(Scope::Cluster)),
+            "node" => Ok(Self(Scope::Node)),
             other => Err(format!("{other:?} is not a scope; expected one of cluster node")),
         }
     }
@@ -57,7 +60,7 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let params = params.only(&["scope", "format", "status", "kind", "q", "depth"])?;
-    params.one::<Scope>("scope")?;
+    let Wanted(scope) = params.one("scope")?.unwrap_or(Wanted(Scope::Cluster));
     let format = params.one("format")?.unwrap_or(Format::Json);
     let wanted = Filter {
         status: params.many("status")?,
@@ -66,15 +69,15 @@ pub(super) async fn show(
         depth: params.one("depth")?,
     };
     // Counted before the tree is read: a write between the two makes the tag old, never the tree.
-    let tag = format!("W/\"{}\"", doors.table.writes());
+    let tag = format!("W/\"{}\"", doors.operator.tree_writes());
     if matches!(format, Format::Json) && has_it(&headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
     }
     if matches!(format, Format::Json) && wanted == Filter::default() {
         let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        return Ok((json, [(ETAG, tag)], doors.operator.tree_json()).into_response());
+        return Ok((json, [(ETAG, tag)], doors.operator.tree_json(scope)).into_response());
     }
-    let tree = filter(doors.operator.tree(), &wanted);
+    let tree = filter(doors.operator.tree(scope), &wanted);
     let now = doors.clock.now();
     let plain = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
     Ok(match format {

@@ -1,5 +1,4 @@
 //! Fake ports, and requests against a whole router.
-#![expect(clippy::unimplemented, reason = "no door calls these")]
 
 use std::{
     sync::{Arc, Mutex},
@@ -12,14 +11,11 @@ use axum::{
     http::{HeaderMap, Request, StatusCode},
 };
 use greenroom_contract::{
-    AgentId, BoxFuture, Clock, Event, NodeId, TopicPattern, TraceId,
+    AgentId, BoxFuture, Clock, Event, NodeId, TraceId,
     event::Priority,
     execution::{Execution, Failure},
     id::{EventId, ExecutionId},
-    port::{
-        bus,
-        operator::{self, AgentView, Health, HealthStatus, Invocation, Invoked, Operator},
-    },
+    port::operator::{self, AgentView, Health, HealthStatus, Invocation, Invoked, NodeView, Operator, Scope},
     status::{AgentStatus, ExecutionStatus},
     tree::{NodeTree, Table, Tree},
 };
@@ -30,7 +26,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::store::FakeState;
+use super::{bus::FakeBus, store::FakeState};
 use crate::{Doors, router, slack::SlackDoor};
 
 /// The moment at which the fake clock stands: that of Slack's published vector.
@@ -222,10 +218,18 @@ impl Operator for FakeOperator {
         vec![agent("customer-support", AgentStatus::Idle), agent("researcher", status)]
     }
 
-    fn tree(&self) -> Tree {
+    fn tree(&self, _: Scope) -> Tree {
         let (version, root) = self.table.snapshot_at();
         let (node, roles) = (NodeId::new("n1"), vec!["gateway".into()]);
         Tree { complete: true, nodes: vec![NodeTree { node, roles, reachable: true, version, root }] }
+    }
+
+    fn tree_writes(&self) -> u64 {
+        self.table.writes()
+    }
+
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeView>, operator::Error>> {
+        Box::pin(async { Ok(vec![NodeView { node: NodeId::new("n1"), ..NodeView::unknown() }]) })
     }
 
     fn restart(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), operator::Error>> {
@@ -244,47 +248,6 @@ impl Operator for FakeOperator {
         let down = *self.down.lock().unwrap();
         let status = if down { HealthStatus::Down } else { HealthStatus::Ok };
         Box::pin(async move { Health { status, ready: !down, components: vec![] } })
-    }
-}
-
-pub(crate) struct FakeBus;
-
-impl bus::Bus for FakeBus {
-    fn declare(&self, _: bus::QueueSpec) -> BoxFuture<'_, Result<(), bus::Error>> {
-        unimplemented!()
-    }
-
-    fn retire(&self, _: &str) -> BoxFuture<'_, Result<(), bus::Error>> {
-        unimplemented!()
-    }
-
-    fn publish(&self, _: Vec<bus::Publication>) -> BoxFuture<'_, Vec<Result<bus::Receipt, bus::Error>>> {
-        unimplemented!()
-    }
-
-    fn consume(&self, _: &str, _: usize) -> BoxFuture<'_, Result<bus::Subscription<bus::Delivery>, bus::Error>> {
-        unimplemented!()
-    }
-
-    fn consume_dead(&self, _: usize) -> BoxFuture<'_, Result<bus::Subscription<bus::DeadDelivery>, bus::Error>> {
-        unimplemented!()
-    }
-
-    fn broadcast(&self, _: &str, _: bytes::Bytes) -> BoxFuture<'_, Result<(), bus::Error>> {
-        unimplemented!()
-    }
-
-    fn listen(&self, _: TopicPattern) -> BoxFuture<'_, Result<bus::Subscription<bus::Broadcast>, bus::Error>> {
-        unimplemented!()
-    }
-
-    fn queues(&self) -> BoxFuture<'_, Result<Vec<bus::QueueInfo>, bus::Error>> {
-        let name = "agent.input.customer-support".to_owned();
-        Box::pin(async move { Ok(vec![bus::QueueInfo { name, ready: 2, unacknowledged: 1, consumers: 1 }]) })
-    }
-
-    fn health(&self) -> BoxFuture<'_, Result<(), bus::Error>> {
-        unimplemented!()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Fake ports, and requests against a whole router.
 
+mod bus;
 mod house;
 mod store;
 

@@ -28,14 +28,9 @@ pub enum BootError {
         /// Why.
         source: std::io::Error,
     },
-    /// A part of this version is missing.
-    #[error("{what} is not built yet in this version; unset {variable} to run embedded")]
-    NotBuilt {
-        /// What.
-        what: &'static str,
-        /// The variable that asks for it.
-        variable: &'static str,
-    },
+    /// Settings that make no sense together.
+    #[error("{0}")]
+    Combination(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),

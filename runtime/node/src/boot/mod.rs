@@ -1,5 +1,6 @@
 //! A node from its first line to its last.
 
+mod backends;
 #[cfg(debug_assertions)]
 mod crash_points;
 mod error;
@@ -9,6 +10,7 @@ mod signals;
 mod start;
 mod stop;
 
+pub use backends::migrate;
 pub use error::BootError;
 pub use start::{Node, start};
 pub use stop::{Outcome, run_until_stopped, stop};

@@ -4,7 +4,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use greenroom_actors::{
     agent,
-    caretaker::{LEASE, Vitals, dead_letters, store_monitor},
+    caretaker::{LEASE, Vitals, dead_letters, store_monitor, topology},
+    cluster::{Cluster, Face, presence, scout},
     lifecycle::lifecycle,
     orchestrator::{Orchestrator, rounds},
     ports::Ports,
@@ -13,33 +14,33 @@ use greenroom_actors::{
     supervisor::{Breaker, ChildSpec, State as Children, Supervisor, SupervisorHandle},
     watchdog::{Rules, Sampler, Time, Watchdog},
 };
-use greenroom_bus::EmbeddedBus;
-use greenroom_config::{Environment, NodeConfig, watch::Watcher};
+use greenroom_config::{Environment, NodeConfig, Role, watch::Watcher};
 use greenroom_contract::{
     Clock,
     clock::SystemClock,
     execution::Failure,
-    port::{operator::Operator, reply::Replies, state::State},
+    port::{operator::Operator, reply::Replies},
     tree::Table,
 };
 use greenroom_gateway::{
     Doors,
     slack::{ReplyOptions, SlackDoor, SlackReplies},
 };
-use greenroom_sqlite::Database;
-use greenroom_state::SqliteState;
 use tokio::{
     net::TcpListener,
     sync::{Mutex, Notify, broadcast, mpsc},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{error::BootError, outfitter::Wardrobe, replies::WaysBack};
+use super::{
+    backends::{self, Backends},
+    error::BootError,
+    outfitter::Wardrobe,
+    replies::WaysBack,
+};
 
 /// How many ends of executions a slow waiter may lag behind before it has to ask the store.
 const ENDS_KEPT: usize = 1024;
-/// The roles of a node that runs everything and whose parts are built.
-const ROLES: [&str; 4] = ["orchestrator", "gateway", "autonomous", "continuous"];
 
 /// A node that is up.
 pub struct Node {
@@ -47,6 +48,7 @@ pub struct Node {
     pub addr: SocketAddr,
     /// The machine.
     pub orchestrator: Orchestrator,
+    pub(super) ports: Arc<Ports>,
     pub(super) root: SupervisorHandle,
     pub(super) agents: SupervisorHandle,
     pub(super) closing: CancellationToken,
@@ -56,19 +58,15 @@ pub struct Node {
     pub(super) _sampler: Sampler,
 }
 
-/// Starts a node with everything in this process.
+/// Starts a node: with every role and nothing set, everything in this process.
 pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootError> {
-    refuse_unbuilt(&config)?;
     // The one TLS backend of the program; an error only says that it is already in place.
     rustls::crypto::ring::default_provider().install_default().ok();
 
     // What the folder says is read first: a mistake there should not leave half a node behind.
     let loaded = greenroom_config::load(&config.config_dir)?;
-    let migrations = [greenroom_state::sqlite::MIGRATIONS, greenroom_bus::MIGRATIONS].concat();
-    let database = Database::open(&config.data_dir, &migrations)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let state: Arc<dyn State> = Arc::new(SqliteState::new(database.clone(), Arc::clone(&clock)));
-    let bus = EmbeddedBus::start(database, Arc::clone(&clock)).await?;
+    let Backends { state, bus, shared } = backends::open(&config, &clock).await?;
     let listener = TcpListener::bind(config.http.addr)
         .await
         .map_err(|source| BootError::Listen { addr: config.http.addr, source })?;
@@ -106,40 +104,64 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     let (agents, _) =
         Supervisor::start(table, agent::BRANCH, Children::of_equals(), Some(root_cell)).await.map_err(other)?;
     let vitals = Arc::new(Vitals::default());
-    let roles = ROLES.map(String::from).to_vec();
-    let orchestrator =
-        Orchestrator::new(Arc::clone(&ports), agents.clone(), Arc::clone(&vitals), roles, config.shutdown_grace);
+    let roles = config.roles.clone();
+    let orchestrator = Orchestrator::new(
+        Arc::clone(&ports),
+        agents.clone(),
+        Arc::clone(&vitals),
+        roles.clone(),
+        config.shutdown_grace,
+    );
+    orchestrator.keep_paused(state.paused().await?, None);
     let closing = CancellationToken::new();
     let replies: Arc<dyn Replies> =
         Arc::new(WaysBack { slack: SlackReplies::new(reply_options(&config)).map_err(other)? });
     #[cfg(debug_assertions)]
     let replies = super::crash_points::around_replies(replies, &env);
 
-    root.add(store_monitor(Arc::clone(&ports), vitals));
-    root.add(dead_letters(Arc::clone(&ports)));
+    match shared {
+        true => join(&config, addr, &ports, &orchestrator, &root, vitals),
+        false => root.add(store_monitor(Arc::clone(&ports), vitals, None)),
+    }
+    if roles.has(Role::Orchestrator) {
+        root.add(dead_letters(Arc::clone(&ports)));
+    }
     root.add(relay(Arc::clone(&ports), replies));
     root.add(gateway(doors(&config, &ports, &orchestrator, &closing), listener));
     orchestrator.apply(loaded);
+    if shared && roles.has(Role::Orchestrator) {
+        root.add(topology(Arc::clone(&ports), orchestrator.clone()));
+    }
     root.add(rounds(orchestrator.clone()));
     root.add(config_watcher(&config, orchestrator.clone()));
     root.add(lifecycle(&ports, Arc::new(orchestrator.clone()), closing.clone()));
     orchestrator.set_ready(true);
     write_address(&config, addr)?;
-    Ok(Node { addr, orchestrator, root, agents, closing, config, watchdog, _sampler: sampler })
+    Ok(Node { addr, orchestrator, ports, root, agents, closing, config, watchdog, _sampler: sampler })
 }
 
-fn refuse_unbuilt(config: &NodeConfig) -> Result<(), BootError> {
-    let cluster = &config.cluster;
-    for (url, what, variable) in [
-        (&cluster.amqp_url, "the RabbitMQ bus", "GREENROOM_AMQP_URL"),
-        (&cluster.database_url, "the PostgreSQL store", "GREENROOM_DATABASE_URL"),
-        (&cluster.redis_url, "the Redis tier", "GREENROOM_REDIS_URL"),
-    ] {
-        if url.is_some() {
-            return Err(BootError::NotBuilt { what, variable });
-        }
-    }
-    Ok(())
+/// Makes the node one of a cluster: it knows the others, looks for lost work, and stops what it runs when its lease is lost.
+fn join(
+    config: &NodeConfig,
+    addr: SocketAddr,
+    ports: &Arc<Ports>,
+    orchestrator: &Orchestrator,
+    root: &SupervisorHandle,
+    vitals: Arc<Vitals>,
+) {
+    let face = Face {
+        node: config.node.clone(),
+        roles: config.roles.words(),
+        addr: addr.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: ports.clock.now(),
+    };
+    let cluster = Arc::new(Cluster::new(face, Arc::clone(&ports.bus)));
+    orchestrator.join(Arc::clone(&cluster));
+    let fenced = orchestrator.clone();
+    root.add(store_monitor(Arc::clone(ports), vitals, Some(Arc::new(move || fenced.lease_lost()))));
+    root.add(presence(Arc::clone(ports), cluster, orchestrator.clone()));
+    root.add(scout(Arc::clone(ports), orchestrator.clone()));
 }
 
 fn reply_options(config: &NodeConfig) -> ReplyOptions {
@@ -158,7 +180,8 @@ fn doors(config: &NodeConfig, ports: &Ports, orchestrator: &Orchestrator, closin
         table: ports.table.clone(),
         bus: Arc::clone(&ports.bus),
         clock: Arc::clone(&ports.clock),
-        slack: SlackDoor::new(config.slack.signing_secret.clone()),
+        // Slack is told one address, that of the nodes with this role.
+        slack: SlackDoor::new(config.slack.signing_secret.clone().filter(|_| config.roles.has(Role::Gateway))),
         token: config.http.token.clone(),
         version: env!("CARGO_PKG_VERSION"),
         closing: closing.clone(),

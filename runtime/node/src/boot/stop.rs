@@ -8,6 +8,8 @@ use super::{error::BootError, signals::Signals, start::Node};
 const SERVICES: Duration = Duration::from_secs(8);
 /// What the agents' supervisor gets beyond the grace, to carry out the last kills.
 const MARGIN: Duration = Duration::from_secs(1);
+/// How long the store gets to take the lease back.
+const LEAVE: Duration = Duration::from_secs(2);
 /// What stands in the log where a signal's name would, when the watchdog ends the node.
 const OVERWHELMED: &str = "watchdog";
 
@@ -65,6 +67,12 @@ async fn take_down(node: Node, grace: Duration) -> Outcome {
     tracing::info!(all = agents_down, executions = before, "Agents have stopped.");
     let services_down = node.root.stop_all(SERVICES).await;
     let unfinished = node.orchestrator.given_back();
+    // Last, because the services renew the lease: what could not be given back one by one is given back with it.
+    match tokio::time::timeout(LEAVE, node.ports.state.leave(&node.config.node)).await {
+        Ok(Ok(left)) => tracing::debug!(executions = left, "The node's lease is given up."),
+        Ok(Err(error)) => tracing::warn!(%error, "The node's lease could not be given up; it runs out by itself."),
+        Err(_) => tracing::warn!("The node's lease was not given up in time; it runs out by itself."),
+    }
     tracing::info!(all = services_down, unfinished, "Services have stopped.");
     std::fs::remove_file(node.config.data_dir.join(crate::cli::ADDRESS_FILE)).ok();
     if agents_down && services_down && unfinished == 0 { Outcome::Clean } else { Outcome::Aborted }

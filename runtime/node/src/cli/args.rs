@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use greenroom_config::Roles;
 
 /// A runtime for LLM agents in which every agent is a supervised actor with its own mailbox.
 #[derive(Debug, Parser)]
@@ -38,6 +39,17 @@ pub(super) struct Global {
 pub(super) enum Verb {
     /// Start a node: everything in one process, no server needed.
     Up,
+    /// Start a node of a cluster, with some of the roles.
+    Node {
+        /// What it does, with commas: orchestrator, scheduler, gateway, autonomous, collaborative, continuous, or all
+        /// [default: GREENROOM_ROLES or all].
+        #[arg(long, value_name = "ROLES")]
+        role: Option<Roles>,
+    },
+    /// The nodes of the cluster.
+    Nodes,
+    /// Bring the database up to date, and end. A node does it by itself when it starts.
+    Migrate,
     /// Check the agents' files and the environment, without starting anything.
     Check {
         /// The configuration folder [default: GREENROOM_CONFIG_DIR or config].

@@ -5,7 +5,7 @@ use std::{net::TcpListener, path::Path};
 use greenroom_config::{Environment, NodeConfig, env};
 use serde_json::json;
 
-use super::{exit::Exit, output};
+use super::{exit::Exit, output, servers};
 
 /// A finding.
 enum Finding {
@@ -18,7 +18,7 @@ enum Finding {
 pub(super) fn doctor(environment: Result<Environment, env::Error>) -> Result<(), Exit> {
     let environment = environment?;
     let config = NodeConfig::from_env(&environment)?;
-    let findings = [
+    let mut findings = vec![
         Finding::Good("environment is readable".to_owned()),
         agents(&config),
         data_folder(&config.data_dir),
@@ -26,6 +26,9 @@ pub(super) fn doctor(environment: Result<Environment, env::Error>) -> Result<(),
         model(&config),
         slack(&config),
     ];
+    for found in servers::look(&config) {
+        findings.push(found.map_or_else(Finding::Bad, Finding::Good));
+    }
     let mut bad = 0;
     for finding in &findings {
         match finding {

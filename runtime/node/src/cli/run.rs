@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
-use greenroom_config::{Environment, NodeConfig};
+use greenroom_config::{Environment, NodeConfig, Roles};
 
 use super::{
     args::{Cli, Verb},
@@ -11,7 +11,7 @@ use super::{
     client::Client,
     dead_letters, doctor, executions,
     exit::Exit,
-    init, invoke, logs, output, show, up,
+    init, invoke, logs, migrate, nodes, output, show, up,
 };
 
 /// Runs what the command line asks for.
@@ -36,7 +36,10 @@ fn run(cli: Cli) -> Result<ExitCode, Exit> {
         Client::new(cli.global.server.as_deref(), &NodeConfig::from_env(&env)?)
     };
     match cli.verb {
-        Verb::Up => return up::up(env()?),
+        Verb::Up => return up::up(env()?, Some(Roles::all())),
+        Verb::Node { role } => return up::up(env()?, role),
+        Verb::Nodes => nodes::nodes(&ask()?, json)?,
+        Verb::Migrate => migrate::migrate(&NodeConfig::from_env(&env()?)?)?,
         Verb::Check { folder } => check::check(&env()?, folder, json)?,
         Verb::Invoke(invoke) => invoke::invoke(&ask()?, invoke, json)?,
         Verb::Tree { watch, mermaid, status, kind, depth, q } => {

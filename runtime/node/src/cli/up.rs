@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use greenroom_config::{Environment, NodeConfig};
+use greenroom_config::{Environment, NodeConfig, Roles};
 use greenroom_contract::port::operator::Operator;
 
 use super::{exit::Exit, output};
@@ -16,10 +16,13 @@ const FEWEST_WORKERS: usize = 8;
 /// How long tasks that have nothing more to do get to see that the node has ended.
 const LAST_WAIT: Duration = Duration::from_millis(200);
 
-/// Starts a node and keeps it up until a signal. Exit codes: 0 clean, 1 something was aborted, 70 too many
+/// Starts a node with these roles, or with those of the environment, and keeps it up until a signal. Exit codes: 0 clean, 1 something was aborted, 70 too many
 /// threads were lost to tasks that cannot be ended, 130 a second signal.
-pub(super) fn up(env: Environment) -> Result<ExitCode, Exit> {
-    let config = NodeConfig::from_env(&env)?;
+pub(super) fn up(env: Environment, roles: Option<Roles>) -> Result<ExitCode, Exit> {
+    let mut config = NodeConfig::from_env(&env)?;
+    if let Some(roles) = roles {
+        config.roles = roles;
+    }
     let began = std::time::Instant::now();
     // Kept until the very end: it flushes the log.
     let _log = telemetry::start(&config.log, &config.data_dir)?;
@@ -45,7 +48,7 @@ pub(super) fn up(env: Environment) -> Result<ExitCode, Exit> {
         Err(error) => {
             tracing::error!(%error, "The node did not start.");
             match error {
-                BootError::Environment(_) | BootError::Config(_) | BootError::NotBuilt { .. } => {
+                BootError::Environment(_) | BootError::Config(_) | BootError::Combination(_) => {
                     Err(Exit::config(error))
                 }
                 _ => Err(Exit::failed(error)),

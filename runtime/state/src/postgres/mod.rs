@@ -18,6 +18,7 @@ mod doubt;
 mod fault;
 mod finish;
 mod inbox;
+mod inspect;
 mod journal;
 mod lanes;
 mod nodes;
@@ -35,5 +36,6 @@ mod submit;
 mod undelivered;
 mod usage;
 
+pub use inspect::inspect;
 pub use options::{Options, Time};
 pub use store::PostgresState;

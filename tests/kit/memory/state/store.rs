@@ -29,13 +29,18 @@ pub struct MemoryState {
     /// Its switches.
     pub faults: Faults,
     clock: Arc<dyn Clock>,
-    tables: Mutex<Tables>,
+    tables: Arc<Mutex<Tables>>,
 }
 
 impl MemoryState {
     /// An empty store by this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { faults: Faults::default(), clock, tables: Mutex::default() }
+        Self { faults: Faults::default(), clock, tables: Arc::default() }
+    }
+
+    /// The same store as another node reaches it: with switches of its own.
+    pub fn from_another_node(&self) -> Self {
+        Self { faults: Faults::default(), clock: Arc::clone(&self.clock), tables: Arc::clone(&self.tables) }
     }
 
     /// How many executions there are in each state. Those that have not reached the inbox count as queued.

@@ -1,0 +1,50 @@
+//! The scout: asks the store, for all agents of the node in one question, who has work that nobody feels responsible
+//! for: what a dead node held, what a node that left gave back, retries of others. It also keeps pauses in step.
+
+use std::time::Duration;
+
+use greenroom_contract::port::state::Error;
+use tokio::time::MissedTickBehavior;
+
+use crate::{orchestrator::Orchestrator, ports::Ports, service::service, supervisor::ChildSpec};
+
+/// How often the store is asked: with a lease of 4 s, a dead node's work is taken up within 5 s.
+const EVERY: Duration = Duration::from_millis(500);
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(3);
+/// More agents than this with waiting work are served by their own feeders' looks.
+const AGENTS: u32 = 2_000;
+
+/// The scout as a service of the node.
+pub fn scout(ports: std::sync::Arc<Ports>, orchestrator: Orchestrator) -> ChildSpec {
+    service("scout", move |stop| {
+        let (ports, orchestrator) = (std::sync::Arc::clone(&ports), orchestrator.clone());
+        async move {
+            let mut tick = tokio::time::interval(EVERY);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut look_at_pauses = false;
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    _ = tick.tick() => {}
+                }
+                look_at_pauses = !look_at_pauses;
+                let look = look(&ports, &orchestrator, look_at_pauses);
+                // The monitor says when the store is down; here the next look is as good.
+                if let Ok(Err(error)) = tokio::time::timeout(ANSWER, look).await {
+                    tracing::debug!(%error, "Lost work could not be looked for.");
+                }
+            }
+        }
+    })
+}
+
+async fn look(ports: &Ports, orchestrator: &Orchestrator, pauses: bool) -> Result<(), Error> {
+    orchestrator.poke(&ports.state.due_agents(AGENTS).await?);
+    if pauses {
+        let turn = orchestrator.pause_turn();
+        let paused = ports.state.paused().await?;
+        orchestrator.keep_paused(paused, Some(turn));
+    }
+    Ok(())
+}
