@@ -21,13 +21,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     core::{self, Core, Options},
     dispatch,
-    finish::to_the_end,
     outlet::Outlet,
     publish::{self, Message},
     queue::Queue,
     rows,
     topology::Topology,
 };
+use crate::finish::to_the_end;
 
 /// More than this a subscription is never given, whatever it asks for.
 const LARGEST_PREFETCH: usize = 10_000;

@@ -11,7 +11,6 @@ mod arrivals;
 mod bus;
 mod core;
 mod dispatch;
-mod finish;
 mod hold;
 mod outlet;
 mod publish;

@@ -7,7 +7,8 @@ use greenroom_contract::{
     port::bus::{Error, Settle, Verdict},
 };
 
-use super::{finish::to_the_end, hold::Hold};
+use super::hold::Hold;
+use crate::finish::to_the_end;
 
 /// Holds a message. Dropped without a verdict, its [`Hold`] puts the message back.
 pub(super) struct Token {

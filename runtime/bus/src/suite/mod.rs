@@ -21,4 +21,4 @@ pub mod routing;
 pub mod sharing;
 pub mod stage;
 
-pub use stage::Stage;
+pub use stage::{Priorities, Stage};

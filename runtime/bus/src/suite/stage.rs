@@ -14,10 +14,30 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// How long a thing that must not come is waited for.
 const MOMENT: Duration = Duration::from_millis(60);
 
+/// What an implementation makes of priorities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priorities {
+    /// The highest comes first.
+    Strict,
+    /// There are two classes, high and critical, and the rest; the first is preferred and does not come alone.
+    TwoClasses,
+    /// Everything comes as it was published: RabbitMQ 3.x, whose quorum queues know no priorities.
+    Ignored,
+}
+
 /// An implementation, set up for one test.
 pub trait Stage: Send + Sync + Sized {
     /// How many rejections bring a message to the dead letters.
     const DELIVERY_LIMIT: u32;
+    /// Whether a rejected message keeps its place; else it goes behind what waits.
+    const REJECTED_KEEPS_ITS_PLACE: bool = true;
+    /// Whether queues that were declared by an earlier life of the process are counted before they are declared again.
+    const REMEMBERS_QUEUES: bool = true;
+
+    /// What priorities do.
+    fn priorities(&self) -> Priorities {
+        Priorities::Strict
+    }
 
     /// The bus.
     fn bus(&self) -> Arc<dyn Bus>;

@@ -5,7 +5,8 @@
 //! * **Durability.** A publication that was confirmed survives `kill -9` of this process and of the broker.
 //! * **At least once.** A delivery that was not settled comes again, to this or another consumer.
 //! * **Order.** Within one queue and one priority, events arrive in the order of their publication, except that a
-//!   delivery that comes again may come late.
+//!   delivery that comes again may come late: on RabbitMQ a rejected one goes behind what waits. Priorities are as the
+//!   broker has them: strict on the embedded bus and on RabbitMQ from 4.3, two classes on 4.0 to 4.2, none on 3.x.
 //! * **No second copy** of an event waits in one queue on the embedded bus; on others receivers must drop duplicates.
 //! * **Cancellation.** Dropping the future of [`Bus::publish`] does not undo the publication: it may still happen.
 //! * **Bounds.** A subscription holds at most its prefetch of unsettled deliveries; nothing buffers without limit.
@@ -89,7 +90,9 @@ pub struct Receipt {
 
 /// The bus.
 pub trait Bus: Send + Sync + 'static {
-    /// Declares a queue, or changes its bindings to those given. Idempotent.
+    /// Declares a queue, or changes its bindings to those given. Idempotent. Resolves when publications can reach it, which
+    /// on a broker takes until a new queue is old enough to keep what it confirms. A broker does not tell what is bound:
+    /// there, bindings that another process made, or an earlier life of this one, are not taken away.
     fn declare(&self, queue: QueueSpec) -> BoxFuture<'_, Result<(), Error>>;
 
     /// Unbinds a queue, and deletes it if it is empty; what waits in it stays and can be taken when it is declared again.
@@ -121,7 +124,7 @@ pub trait Bus: Send + Sync + 'static {
         watch::channel(0).1
     }
 
-    /// Every queue with its counts (R2.6).
+    /// Every queue with its counts (R2.6); on a broker, every queue that this process has declared, and the dead letters.
     fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueInfo>, Error>>;
 
     /// Whether the bus can take a publication now, else why not.
@@ -135,7 +138,7 @@ pub struct QueueInfo {
     pub name: String,
     /// Waiting to be delivered.
     pub ready: u64,
-    /// Delivered and not settled.
+    /// Delivered and not settled, in the cluster where the broker tells, else in this process.
     pub unacknowledged: u64,
     /// Consumers attached, in the cluster where the broker tells, else in this process.
     pub consumers: u32,

@@ -25,8 +25,9 @@ pub struct Guard {
 /// be written.
 pub fn start(log: &Log, data_dir: &Path) -> anyhow::Result<Guard> {
     // The actor library opens a span of its own for each actor, whose fields would only stand in the way of ours; the
-    // tool library prints what servers send, which may be anything.
-    let directives = format!("ractor=warn,rmcp=off,{}", log.filter);
+    // tool library prints what servers send, which may be anything; the broker's client warns of returned messages with
+    // their whole content.
+    let directives = format!("ractor=warn,rmcp=off,lapin=error,{}", log.filter);
     let filter = || EnvFilter::try_new(&directives).map_err(|error| anyhow::anyhow!("GREENROOM_LOG: {error}"));
     let folder = data_dir.join("logs");
     // Asked for before the appender is, which complains on standard error of a folder that it then makes.

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 /// Makes `work` go on in a task of its own when its future is dropped half-way. A commit is never undone by its caller's
 /// going, so what follows it in memory must not be skipped either. Work that was never polled does not begin.
-pub(super) fn to_the_end<T: Send + 'static>(
+pub(crate) fn to_the_end<T: Send + 'static>(
     name: &'static str,
     work: impl Future<Output = T> + Send + 'static,
 ) -> BoxFuture<'static, T> {
