@@ -6,10 +6,12 @@ mod letter;
 mod page;
 pub mod postgres;
 mod raw;
+pub mod redis;
 mod refusal;
 mod row;
 pub mod sqlite;
 pub mod suite;
 
 pub use postgres::PostgresState;
+pub use redis::{RedisTier, Tiered};
 pub use sqlite::SqliteState;

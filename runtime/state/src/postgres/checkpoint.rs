@@ -73,6 +73,18 @@ pub(super) async fn read(store: &PostgresState, wanted: CheckpointKey, messages:
     })
 }
 
+pub(super) async fn version_of(store: &PostgresState, of: CheckpointKey) -> Result<u64> {
+    const SQL: &str = "SELECT version FROM agent_state WHERE agent = $1 AND conversation = $2";
+    let call = calling::<u64, _>(move |conn, _| {
+        let of = of.clone();
+        Box::pin(async move {
+            let query = sqlx::query(SQL).bind(of.agent.as_str()).bind(&of.conversation);
+            query.fetch_optional(conn).await?.map_or(Ok(0), |row| row.count(0))
+        })
+    });
+    store.read(call).await
+}
+
 pub(super) async fn save_version(store: &PostgresState, agent: AgentId, version: String, spec: Value) -> Result<()> {
     const SQL: &str = "INSERT INTO agent_versions (agent, version, created_at, spec) VALUES ($2, $3, now_ms($1), $4) \
          ON CONFLICT (agent, version) DO NOTHING";

@@ -269,6 +269,10 @@ impl State for PostgresState {
         Box::pin(checkpoint::read(self, key.clone(), messages))
     }
 
+    fn checkpoint_version(&self, key: &CheckpointKey) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(checkpoint::version_of(self, key.clone()))
+    }
+
     fn save_version(&self, agent: &AgentId, version: &str, spec: Value) -> BoxFuture<'_, Result<()>> {
         Box::pin(checkpoint::save_version(self, agent.clone(), version.to_owned(), spec))
     }

@@ -93,6 +93,12 @@ pub trait State: Send + Sync + 'static {
     /// The latest state of an agent's conversation, with at most `messages` of its newest messages.
     fn checkpoint(&self, key: &CheckpointKey, messages: u32) -> BoxFuture<'_, Result<Checkpoint>>;
 
+    /// The version of that state alone, 0 for none: a hot tier asks for it, to know whether what it holds is the latest.
+    fn checkpoint_version(&self, key: &CheckpointKey) -> BoxFuture<'_, Result<u64>> {
+        let latest = self.checkpoint(key, 0);
+        Box::pin(async move { Ok(latest.await?.version) })
+    }
+
     /// Keeps a version of an agent's definition, so that an execution can finish on the one that it began with. Idempotent.
     fn save_version(&self, agent: &AgentId, version: &str, spec: Value) -> BoxFuture<'_, Result<()>>;
 
