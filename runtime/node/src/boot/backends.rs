@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use greenroom_bus::EmbeddedBus;
+use greenroom_bus::{AmqpBus, EmbeddedBus, amqp};
 use greenroom_config::NodeConfig;
 use greenroom_contract::{
     Clock,
@@ -44,9 +44,13 @@ pub(super) async fn open(config: &NodeConfig, clock: &Arc<dyn Clock>) -> Result<
         (None, Some(database)) => Arc::new(SqliteState::new(database.clone(), Arc::clone(clock))),
         (None, None) => return Err(BootError::Other("no store was opened".to_owned())),
     };
-    let bus: Arc<dyn Bus> = match database {
-        Some(database) => EmbeddedBus::start(database, Arc::clone(clock)).await?,
-        None => return Err(BootError::Other("no bus was opened".to_owned())),
+    let bus: Arc<dyn Bus> = match (&cluster.amqp_url, database) {
+        (Some(url), _) => {
+            let options = amqp::Options { name: format!("greenroom {}", config.node), ..amqp::Options::default() };
+            AmqpBus::start(url.expose_secret(), options).await?
+        }
+        (None, Some(database)) => EmbeddedBus::start(database, Arc::clone(clock)).await?,
+        (None, None) => return Err(BootError::Other("no bus was opened".to_owned())),
     };
     if cluster.database_url.is_none() != cluster.amqp_url.is_none() {
         let embedded = if cluster.database_url.is_none() { "store" } else { "bus" };
@@ -107,12 +111,6 @@ fn check(config: &NodeConfig) -> Result<(), BootError> {
             config.roles.words().join(", "),
             absent.join(" and ")
         )));
-    }
-    if cluster.amqp_url.is_some() {
-        return Err(BootError::Combination(
-            "the RabbitMQ bus is not built in this version; unset GREENROOM_AMQP_URL to use the embedded one"
-                .to_owned(),
-        ));
     }
     if cluster.redis_url.is_some() && cluster.database_url.is_none() {
         return Err(BootError::Combination(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use greenroom_config::NodeConfig;
+use greenroom_contract::port::bus::Bus;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -38,11 +39,19 @@ async fn within(look: impl Future<Output = Result<String, String>>) -> Result<St
     tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")))
 }
 
-/// This version has no client for it.
+/// Connects as a node does: the bus itself says what is wrong, a version that is too old included.
 async fn broker(url: &SecretString) -> Result<String, String> {
-    let reached = async { connect(url, 5672).await.map(|(place, _)| place) };
-    let place = within(reached).await?;
-    Err(format!("RabbitMQ at {place} is there, and cannot be used yet in this version"))
+    let options = greenroom_bus::amqp::Options { name: "greenroom doctor".to_owned(), ..Default::default() };
+    let bus = greenroom_bus::AmqpBus::start(url.expose_secret(), options).await.map_err(|error| error.to_string())?;
+    let began = tokio::time::Instant::now();
+    loop {
+        match tokio::time::timeout(PATIENCE, bus.health()).await {
+            Ok(Ok(())) => return Ok("RabbitMQ answers, and lets its queues be made".to_owned()),
+            Ok(Err(error)) if began.elapsed() > PATIENCE => return Err(error.to_string()),
+            Err(_) => return Err(format!("no answer within {PATIENCE:?}")),
+            Ok(Err(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
 }
 
 /// Whether something that speaks Redis is there; whether it lets us in is seen at the start.
