@@ -36,7 +36,7 @@ pub(crate) fn exit_of(event: &SupervisionEvent) -> Option<(ActorId, Exit)> {
         SupervisionEvent::ActorTerminated(cell, _, reason) => {
             let exit = match reason.as_deref() {
                 Some("killed" | "actor_task_cancelled") => {
-                    Exit::Killed(Failure::new("killed", "it did not stop in time"))
+                    Exit::Killed(Failure::new("killed", "it did not stop, or answer, in time"))
                 }
                 Some(_) => Exit::Stopped,
                 None => Exit::Normal,

@@ -9,7 +9,10 @@ use greenroom_contract::{
     port::{bus::Bus, llm::Llm, state::State, tool::Toolset},
     tree::Table,
 };
-use tokio::sync::{Notify, broadcast};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, broadcast},
+};
 
 use crate::{supervisor::Breaker, watchdog::Watchdog};
 
@@ -34,6 +37,9 @@ pub struct Ports {
     pub ended: broadcast::Sender<ExecutionId>,
     /// Executions that had to be aborted and given back because the time to stop was over.
     pub given_back: Arc<AtomicU64>,
+    /// Where executions run: on threads of their own, so that one that does not give its thread back is in the way of no
+    /// shell, no door and no relay. In tests with paused time it is the runtime of everything.
+    pub executions: Handle,
     /// Watches over every execution.
     pub watchdog: Watchdog,
     /// Knows when many agents fail of one cause.

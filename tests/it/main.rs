@@ -18,6 +18,7 @@ mod servers;
 mod shutdown;
 mod sim;
 mod slack_door;
+mod spinning;
 mod supervision;
 mod tidy;
 mod watching;

@@ -69,8 +69,8 @@ impl Actor for Agent {
         let path = format!("{BRANCH}/{}", definition.spec.name);
         args.facts.nobody();
         args.ports.storm.joined(definition.spec.name.as_str());
-        args.handle.point_at(myself.clone());
-        let mut shell = Shell::new(args.ports, definition, args.facts, args.behaviour, path);
+        let tenure = args.handle.point_at(myself.clone(), &args.ports);
+        let mut shell = Shell::new(args.ports, definition, args.facts, args.behaviour, path, tenure);
         if args.generation > 1 {
             // Operators and reloads start no new shell: the one before ended abnormally.
             shell.shell_was_restarted();
@@ -96,7 +96,7 @@ impl Actor for Agent {
                 shell.pong(asked);
                 return Ok(());
             }
-            Message::Claimed(claimed, credit) => shell.claimed(&myself, *claimed, credit),
+            Message::Claimed(parcel) => shell.claimed(&myself, parcel),
             Message::Ended { fence, trace_id, ending } => shell.ended(&myself, fence, trace_id, &ending),
             Message::Due { child, generation } => {
                 Box::pin(shell.decide(&myself, Event::Due { child, generation })).await;
@@ -118,7 +118,10 @@ impl Actor for Agent {
             Message::Cancel(execution) => shell.cancel(execution),
             Message::Drain(done) => shell.drain(done),
             Message::Stop(within) => shell.stop(&myself, within),
+            Message::Adjourn => shell.adjourn(),
             Message::GiveUp => shell.give_up(&myself),
+            #[cfg(test)]
+            Message::Busy(work) => work.await,
         }
         shell.settle();
         Ok(())

@@ -1,6 +1,9 @@
 //! What was decided about an execution from outside, shared by its instance and the watcher of its task.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use greenroom_contract::{ExecutionId, execution::Failure, status::AgentStatus, tree::Table};
 use tokio::task::JoinError;
@@ -15,6 +18,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Fate {
     doom: OnceLock<Failure>,
+    /// It was asked to stop between two calls, to go on later.
+    adjourned: AtomicBool,
     quarantine: Mutex<Option<Quarantine>>,
 }
 
@@ -32,6 +37,11 @@ impl Fate {
         self.doom.set(why).ok();
     }
 
+    /// It is to stop between two calls; its work goes on later, at this point.
+    pub(super) fn adjourn(&self) {
+        self.adjourned.store(true, Ordering::Release);
+    }
+
     pub(super) fn quarantine(&self, quarantine: Quarantine) {
         *self.quarantine.lock().unwrap_or_else(PoisonError::into_inner) = Some(quarantine);
     }
@@ -45,6 +55,7 @@ impl Fate {
     pub(super) fn judge(&self, ended: Result<Ending, JoinError>) -> Ending {
         match (ended, self.doom.get()) {
             (Ok(Ending::Cancelled), Some(why)) => Ending::Crashed(why.clone()),
+            (Ok(Ending::Cancelled), None) if self.adjourned.load(Ordering::Acquire) => Ending::Cancelled,
             // An operator cancelled it, or its instance ended: others have said what follows.
             (Ok(Ending::Cancelled), None) => Ending::Fenced,
             (Ok(ending), _) => ending,
@@ -108,6 +119,10 @@ mod tests {
         assert!(matches!(crashed, Ending::Crashed(failure) if failure.code == "hung"), "the first reason counts");
         assert_eq!(doomed().judge(Ok(Ending::Succeeded)), Ending::Succeeded, "it got through before it was ended");
         assert_eq!(Fate::default().judge(Ok(Ending::Cancelled)), Ending::Fenced);
+        let adjourned = Fate::default();
+        adjourned.adjourn();
+        assert_eq!(adjourned.judge(Ok(Ending::Cancelled)), Ending::Cancelled, "it goes on later");
+        assert_eq!(adjourned.judge(Ok(Ending::Succeeded)), Ending::Succeeded, "its last call was the last of all");
     }
 
     #[tokio::test]

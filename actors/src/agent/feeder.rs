@@ -14,7 +14,7 @@ use greenroom_contract::{
     clock::to_millis,
     port::{
         bus::{Delivery, Subscription},
-        state::{Accepted, Arrival, Claim, Error, Release},
+        state::{Accepted, Arrival, Claim, Error},
     },
     task,
 };
@@ -23,7 +23,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
-use super::{message::Message, release::give_back};
+use super::{Parcel, Tenure, message::Message};
 use crate::{execution::Kit, ports::Ports};
 
 /// How often the store is asked for due work without a reason to.
@@ -38,6 +38,7 @@ pub(super) struct Feeder {
     pub(super) ports: Arc<Ports>,
     pub(super) kit: Arc<Kit>,
     pub(super) credits: Arc<Semaphore>,
+    pub(super) tenure: Arc<Tenure>,
     pub(super) poke: Arc<Notify>,
     pub(super) agent: ActorRef<Message>,
     pub(super) stop: CancellationToken,
@@ -188,9 +189,9 @@ impl Feeder {
     }
 
     fn hand_over(&self, claimed: Box<greenroom_contract::execution::Claimed>, credit: OwnedSemaphorePermit) {
-        let fence = claimed.fence;
-        if self.agent.send_message(Message::Claimed(claimed, credit)).is_err() {
-            task::spawn("give-back", give_back(Arc::clone(&self.ports), fence, Release::Unfinished));
+        // An agent that has ended gives it back by dropping it.
+        if let Some(parcel) = Parcel::new(&self.ports, &self.tenure, claimed, credit) {
+            drop(self.agent.send_message(Message::Claimed(parcel)));
         }
     }
 

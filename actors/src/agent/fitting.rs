@@ -23,17 +23,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Starts a fitting; its outcome comes back as [`Message::Fitted`].
+/// Starts a fitting; its outcome comes back as [`Message::Fitted`]. `first` says that nothing of the agent runs yet.
 pub(super) fn fit(
     ports: Arc<Ports>,
     definition: Arc<Definition>,
     behaviour: Arc<dyn Behaviour>,
     fitting: u32,
+    first: bool,
     agent: ActorRef<Message>,
 ) {
     let attempt = task::spawn("fitting", {
         let (ports, definition) = (Arc::clone(&ports), Arc::clone(&definition));
-        async move { fitted(&ports, &definition, behaviour).await }
+        async move { fitted(&ports, &definition, behaviour, first).await }
     });
     task::spawn("fitting-watcher", async move {
         let result = match attempt.await {
@@ -47,7 +48,7 @@ pub(super) fn fit(
 
 /// Declares the agent's queue. A bus that is not connected yet is waited for: it connects in the background when a node
 /// starts, and to be unavailable for that would cost the agent a quarter of a minute.
-async fn declare(ports: &Ports, spec: &AgentSpec) -> Result<(), bus::Error> {
+async fn declare(ports: &Ports, spec: &AgentSpec) -> Result<(), Failure> {
     let began = Instant::now();
     let mut wait = FIRST_WAIT;
     loop {
@@ -56,7 +57,7 @@ async fn declare(ports: &Ports, spec: &AgentSpec) -> Result<(), bus::Error> {
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
-            done => return done,
+            done => return done.map_err(|error| Failure::new("bus", error.to_string())),
         }
     }
 }
@@ -70,14 +71,26 @@ pub(crate) fn queue_of(spec: &AgentSpec) -> QueueSpec {
     }
 }
 
-async fn fitted(ports: &Ports, definition: &Definition, behaviour: Arc<dyn Behaviour>) -> Result<Kit, Failure> {
+async fn fitted(
+    ports: &Ports,
+    definition: &Definition,
+    behaviour: Arc<dyn Behaviour>,
+    first: bool,
+) -> Result<Kit, Failure> {
     let spec = Arc::clone(&definition.spec);
+    if first {
+        // Work may come before the agent can do it, and an agent whose model or tools are away may be long in coming: its
+        // queue keeps what is sent to it. A changed version takes over with its bindings, so these come last.
+        declare(ports, &spec).await?;
+    }
     let outfit = ports.outfitter.outfit(Arc::clone(&spec)).await?;
     let kit = Kit { spec: Arc::clone(&spec), version: definition.version.clone(), outfit, behaviour };
     let kept = serde_json::to_value(&*spec).map_err(|error| Failure::new("definition", error.to_string()))?;
     persist("version", || ports.state.save_version(&spec.name, &kit.version, kept.clone()))
         .await
         .map_err(|error| Failure::new("store", error.to_string()))?;
-    declare(ports, &spec).await.map_err(|error| Failure::new("bus", error.to_string()))?;
+    if !first {
+        declare(ports, &spec).await?;
+    }
     Ok(kit)
 }

@@ -10,7 +10,8 @@ use greenroom_contract::ExecutionId;
 use ractor::ActorRef;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::message::Message;
+use super::{Tenure, message::Message};
+use crate::ports::Ports;
 
 /// A stable address, and the definition that is wanted now. While the agent is being restarted, messages to it are
 /// dropped: each of them is a wish about the present that the next generation reads from its definition.
@@ -19,16 +20,30 @@ pub struct AgentHandle {
     current: Arc<RwLock<Option<ActorRef<Message>>>>,
     definition: Arc<RwLock<Arc<Definition>>>,
     paused: Arc<AtomicBool>,
+    tenure: Arc<RwLock<Arc<Tenure>>>,
 }
 
 impl AgentHandle {
     /// The address of an agent that is about to start.
     pub fn new(definition: Arc<Definition>) -> Self {
-        Self { current: Arc::default(), definition: Arc::new(RwLock::new(definition)), paused: Arc::default() }
+        Self {
+            current: Arc::default(),
+            definition: Arc::new(RwLock::new(definition)),
+            paused: Arc::default(),
+            tenure: Arc::default(),
+        }
     }
 
-    pub(super) fn point_at(&self, actor: ActorRef<Message>) {
+    /// The next generation begins, and whichever was before has ended, whether it knows or not.
+    pub(super) fn point_at(&self, actor: ActorRef<Message>, ports: &Arc<Ports>) -> Arc<Tenure> {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);
+        let tenure = Arc::<Tenure>::default();
+        let before = {
+            let mut current = self.tenure.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, Arc::clone(&tenure))
+        };
+        before.end(ports);
+        tenure
     }
 
     /// The definition that is wanted: each generation begins with it.
@@ -90,7 +105,14 @@ impl AgentHandle {
         self.send(Message::Passivate(turn));
     }
 
-    /// Ends its shell at once, because it does not answer; its supervisor starts the next.
+    /// Makes its shell deaf for as long as the work takes.
+    #[cfg(test)]
+    pub(crate) fn busy(&self, work: greenroom_contract::BoxFuture<'static, ()>) {
+        self.send(Message::Busy(work));
+    }
+
+    /// Ends its shell at once, as a fault of the shell would.
+    #[cfg(test)]
     pub(crate) fn kill(&self) {
         if let Some(actor) = self.current.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
             actor.kill();

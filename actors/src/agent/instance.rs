@@ -38,6 +38,8 @@ pub(super) enum Message {
     Found(Fence, Finding),
     /// From its agent: abort this one.
     Cancel(ExecutionId),
+    /// From its agent: what is at work stops between two calls; it goes on at the next start.
+    Adjourn,
     /// From its agent: end when nothing is at work any more.
     Stop,
 }
@@ -121,6 +123,12 @@ impl Actor for Instance {
                     running.task.abort();
                 }
             }
+            Message::Adjourn => {
+                for running in state.tasks.values() {
+                    running.fate.adjourn();
+                    running.cancel.cancel();
+                }
+            }
             Message::Stop => state.stopping = true,
         }
         if state.stopping && state.tasks.is_empty() {
@@ -149,10 +157,13 @@ impl State {
             pulse: Arc::clone(&pulse),
             cancel: cancel.clone(),
         };
-        let work = span.in_scope(|| {
-            let pulse = Arc::clone(&pulse);
-            task::spawn("execution", async move { watched(&pulse, execution::run(assignment)).await })
-        });
+        let work =
+            span.in_scope(|| {
+                let pulse = Arc::clone(&pulse);
+                task::spawn_on(&ports.executions, "execution", async move {
+                    watched(&pulse, execution::run(assignment)).await
+                })
+            });
         let watch = ports.watchdog.watch(Arc::clone(&pulse), {
             let instance = myself.clone();
             // One that has ended has dropped its watches too.
@@ -180,9 +191,11 @@ impl State {
                 return;
             }
             let ending = fate.judge(ended);
-            if let Ending::Crashed(_) = ending {
+            match ending {
                 // Before anyone hears of it: the instance's restart would give it back uncounted.
-                give_back(ports, fence, Release::Crashed).await;
+                Ending::Crashed(_) => give_back(ports, fence, Release::Crashed).await,
+                Ending::Cancelled => give_back(ports, fence, Release::Unfinished).await,
+                Ending::Succeeded | Ending::Failed(_) | Ending::Fenced => {}
             }
             // An instance that has ended left the execution to its agent.
             drop(instance.send_message(Message::Ended(fence, trace_id, ending)));

@@ -5,14 +5,12 @@ use std::{sync::Arc, time::Duration};
 use greenroom_config::load::Definition;
 use greenroom_contract::{
     ExecutionId, TraceId,
-    execution::{Claimed, Failure, Fence},
+    execution::{Failure, Fence},
 };
 use ractor::ActorId;
-use tokio::{
-    sync::{OwnedSemaphorePermit, oneshot},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
+use super::Parcel;
 use crate::execution::{Ending, Kit};
 
 /// What an agent hears.
@@ -27,7 +25,7 @@ pub enum Message {
         result: Result<Arc<Kit>, Failure>,
     },
     /// From the feeder: an execution, claimed, with the credit that it holds until it ends.
-    Claimed(Box<Claimed>, OwnedSemaphorePermit),
+    Claimed(Parcel),
     /// From an instance: an execution ended.
     Ended {
         /// Which, under which claim: it may have been claimed anew meanwhile.
@@ -77,6 +75,11 @@ pub enum Message {
     Drain(oneshot::Sender<()>),
     /// From the supervisor: finish within this time, give back what remains, and end.
     Stop(Duration),
+    /// From itself: the time to finish is nearly over; what is at work stops between two calls.
+    Adjourn,
     /// From itself: the time to finish is over.
     GiveUp,
+    /// From a test: be busy with this, and hear nobody meanwhile.
+    #[cfg(test)]
+    Busy(greenroom_contract::BoxFuture<'static, ()>),
 }

@@ -14,6 +14,7 @@ mod fitting;
 mod handle;
 mod instance;
 mod message;
+mod parcel;
 mod release;
 mod sentry;
 mod shell;
@@ -27,6 +28,8 @@ pub use facts::Facts;
 pub(crate) use fitting::queue_of;
 pub use handle::AgentHandle;
 pub use message::Message;
+pub use parcel::Parcel;
+use parcel::Tenure;
 pub(crate) use vital::Care;
 
 /// The name and path prefix under which agents stand in the tree.

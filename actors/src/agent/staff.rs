@@ -110,6 +110,14 @@ impl Staff {
         }
     }
 
+    /// Has what is at work stop between two calls.
+    pub(super) fn adjourn(&self) {
+        for member in &self.members {
+            // One that ended just now has nothing at work.
+            drop(member.actor.send_message(instance::Message::Adjourn));
+        }
+    }
+
     /// Ends all instances at once, and says what they held.
     pub(super) fn abandon(&mut self) -> Vec<Held> {
         self.changes += 1;

@@ -36,7 +36,7 @@ pub enum Trouble {
     },
     /// The execution belongs to somebody else now: stop, write nothing.
     Fenced,
-    /// It was asked to end before its work was done: stop, write nothing; whoever asked says what follows.
+    /// It was asked to end before its work was done: stop, write nothing of an end; whoever asked says what follows.
     Cancelled,
 }
 
@@ -108,6 +108,18 @@ impl Journal {
     /// What the finishing transaction has to settle.
     pub(crate) fn take_unsettled(&mut self) -> Option<Settled> {
         self.unsettled.take()
+    }
+
+    /// Writes the last call's result without a next call: the attempt stops here, and whoever goes on with it finds the
+    /// call made.
+    pub(crate) async fn flush(&mut self) -> Result<(), Trouble> {
+        let Some(settle) = self.unsettled.take() else { return Ok(()) };
+        let (state, fence) = (Arc::clone(&self.state), self.fence);
+        let write = persist_under(Some(&self.pulse), "step", move || {
+            let (state, settle) = (Arc::clone(&state), settle.clone());
+            async move { state.journal(fence, Some(settle), None).await }
+        });
+        Ok(write.await?)
     }
 
     /// Makes a call, or takes its outcome from the journal. `call` gets the idempotency key.

@@ -86,7 +86,7 @@ pub enum Ending {
     Failed(Failure),
     /// It belongs to somebody else now.
     Fenced,
-    /// It ended early because it was asked to: nothing was written about it yet.
+    /// It ended early because it was asked to: its journal is complete, and nothing was written of an end.
     Cancelled,
     /// Its task panicked or was aborted: nothing was written about it yet.
     Crashed(Failure),
@@ -156,7 +156,6 @@ async fn older_kit(context: &Context) -> Result<Arc<Kit>, Trouble> {
 }
 
 async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &Event) -> Ending {
-    let settle = context.journal.take_unsettled();
     let limits = &context.kit.spec.limits;
     let (conclusion, ending) = match result {
         Ok(answer) => (Conclusion::Succeeded(answer), Ending::Succeeded),
@@ -165,8 +164,9 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
             (after_failure(limits, attempt, failure.clone(), lasting, crate::jitter()), Ending::Failed(failure))
         }
         Err(Trouble::Fenced) => return fenced(),
-        Err(Trouble::Cancelled) => return Ending::Cancelled,
+        Err(Trouble::Cancelled) => return cancelled(context).await,
     };
+    let settle = context.journal.take_unsettled();
     let succeeded = matches!(conclusion, Conclusion::Succeeded(_));
     let mut outbox = if succeeded { std::mem::take(&mut context.outbox) } else { Vec::new() };
     outbox.extend(announcement(&context, event, &conclusion));
@@ -188,6 +188,22 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
         Err(error) => {
             tracing::error!(%error, "The end of an execution was refused by the store.");
             Ending::Crashed(Failure::new("finish_refused", error.to_string()))
+        }
+    }
+}
+
+/// The journal keeps the last call, which is finished and paid for; the rest is for whoever goes on.
+async fn cancelled(mut context: Context) -> Ending {
+    context.progress.begin("stopping".to_owned(), END);
+    match context.journal.flush().await {
+        Ok(()) => Ending::Cancelled,
+        Err(Trouble::Fenced) => fenced(),
+        Err(trouble) => {
+            tracing::warn!(
+                ?trouble,
+                "The last call of an execution that stops early could not be written down; it is made again."
+            );
+            Ending::Cancelled
         }
     }
 }

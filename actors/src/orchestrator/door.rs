@@ -12,7 +12,7 @@ use greenroom_contract::{
         state::Submission,
     },
     status::{AgentStatus, ExecutionStatus},
-    topic::check_topic,
+    topic::check_open_topic,
     tree::Tree,
 };
 use serde_json::json;
@@ -35,7 +35,7 @@ impl Operator for Orchestrator {
     fn publish(&self, event: Event) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
             self.check_open()?;
-            check_topic(&event.event_type).map_err(|why| Error::Invalid { why: format!("event_type {why}") })?;
+            check_open_topic(&event.event_type).map_err(|why| Error::Invalid { why: format!("event_type {why}") })?;
             self.inner.ports.state.submit(Submission { event, agent: None }).await?;
             self.inner.ports.outbox.notify_one();
             Ok(())
@@ -110,6 +110,7 @@ impl Operator for Orchestrator {
             components.push(self.threads_health());
             components.push(self.agents_health());
             components.push(self.config_health());
+            components.extend(self.stop_health());
             let status = components.iter().map(|component| component.status).max().unwrap_or(HealthStatus::Ok);
             Health { status, ready: self.table().ready && status != HealthStatus::Down, components }
         })
@@ -201,6 +202,16 @@ impl Orchestrator {
             })
             .collect();
         component("agents", bad)
+    }
+
+    /// What a stop still waits for.
+    fn stop_health(&self) -> Option<ComponentHealth> {
+        let phase = self.table().stopping?;
+        let busy = self.agents().into_iter().filter(|agent| agent.running > 0);
+        let busy: Vec<String> = busy.map(|agent| format!("{} ({})", agent.name, agent.running)).collect();
+        let at_work = if busy.is_empty() { "nobody".to_owned() } else { busy.join(", ") };
+        let reason = Some(format!("the node is stopping its {phase}; still at work: {at_work}"));
+        Some(ComponentHealth { component: "shutdown".to_owned(), status: HealthStatus::Degraded, reason })
     }
 
     fn config_health(&self) -> ComponentHealth {

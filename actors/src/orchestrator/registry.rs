@@ -58,6 +58,8 @@ pub(super) struct Registry {
     pub(super) pause_turn: u64,
     /// Whether the node takes work in.
     pub(super) ready: bool,
+    /// How far the stop is, once it has begun.
+    pub(super) stopping: Option<&'static str>,
 }
 
 #[derive(Clone)]
@@ -93,6 +95,14 @@ impl Orchestrator {
     /// Says whether the node takes work in: true once it is up, false as soon as it is told to stop.
     pub fn set_ready(&self, ready: bool) {
         self.table().ready = ready;
+    }
+
+    /// The node stops, and this is what is being stopped: nothing is taken in any more, and its health names who is still
+    /// at work.
+    pub fn stopping(&self, phase: &'static str) {
+        let mut table = self.table();
+        table.ready = false;
+        table.stopping = Some(phase);
     }
 
     /// How many executions are at work.

@@ -48,11 +48,18 @@ impl Orchestrator {
                 Care::Late => tracing::warn!(%agent, "Agent does not answer; it is waited for."),
                 Care::Kill => {
                     tracing::error!(%agent, "Agent does not answer: its shell is killed and started anew.");
-                    entry.handle.kill();
+                    self.end_deaf(&agent);
                 }
                 Care::Passivate(turn) => entry.handle.passivate(turn),
             }
         }
+    }
+}
+
+impl Orchestrator {
+    /// By way of the supervisor, which waits for a shell that holds its thread no longer than for any other.
+    pub(crate) fn end_deaf(&self, agent: &AgentId) {
+        self.inner.agents.kill(agent.as_str());
     }
 }
 

@@ -11,7 +11,7 @@ use greenroom_contract::{
         state::{OutboxId, OutboxOutcome, OutboxRow, Outgoing},
     },
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -27,6 +27,8 @@ const WINDOW: u32 = 100;
 const LOOK_ANYWAY: Duration = Duration::from_millis(500);
 /// How long the bus may take to confirm a batch; then it counts as unavailable and the rows are tried again.
 const CONFIRM: Duration = Duration::from_secs(30);
+/// How long what is due is still sent once the node stops; the rest goes out at its next start.
+const LAST_ROUNDS: Duration = Duration::from_secs(2);
 /// Replies on their way at a time; the store keeps those to one address in order.
 const REPLIES_AT_ONCE: usize = 16;
 
@@ -46,7 +48,11 @@ async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
         tracing::info!(rows = again, "Events that had reached no inbox are published again.");
     }
     let mut reconnects = ports.bus.reconnects();
-    while !stop.is_cancelled() {
+    let mut told_at = None;
+    loop {
+        if stop.is_cancelled() && told_at.get_or_insert_with(Instant::now).elapsed() > LAST_ROUNDS {
+            return Ok(());
+        }
         if reconnects.has_changed().unwrap_or(false) {
             reconnects.mark_unchanged();
             let again = persist("redrive", || ports.state.redrive_outbox()).await.map_err(failed)?;
@@ -57,6 +63,9 @@ async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
         }
         let rows = persist("outbox", || ports.state.claim_outbox(&ports.node, WINDOW)).await.map_err(failed)?;
         if rows.is_empty() {
+            if told_at.is_some() {
+                return Ok(());
+            }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = ports.outbox.notified() => {}
@@ -71,7 +80,6 @@ async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
         let outcomes = send(&outlet, rows).await;
         persist("outbox", || ports.state.settle_outbox(outcomes.clone())).await.map_err(failed)?;
     }
-    Ok(())
 }
 
 /// Resolves when the bus has lost its connection and has it again; never, for a bus that has none to lose.

@@ -116,6 +116,7 @@ impl Actor for Supervisor {
             Message::Remove(child) => Some(Event::Remove { child }),
             Message::Drain(child) => Some(Event::Drain { child }),
             Message::Refresh(child) => Some(Event::Refresh { child }),
+            Message::Kill(child) => state.kill_deaf(&myself, child),
             Message::Due { child, generation } => Some(Event::Due { child, generation }),
             Message::Overdue { child, generation } => state.kill_overdue(&myself, child, generation),
             Message::Lost { child, generation } => state.give_up(child, generation),

@@ -119,6 +119,15 @@ impl State {
         None
     }
 
+    /// A child does not answer.
+    pub(super) fn kill_deaf(&mut self, myself: &ActorRef<Message>, child: String) -> Option<Event> {
+        let cell = self.cells.get(&child)?;
+        let generation = self.up.get(&cell.get_id())?.1;
+        cell.kill();
+        myself.send_after(GONE_WITHIN, move || Message::Lost { child, generation });
+        None
+    }
+
     /// A killed child is still there: it is fenced off, and whatever it says later is late news.
     pub(super) fn give_up(&mut self, child: String, generation: u32) -> Option<Event> {
         let id = self.still_up(&child, generation)?.get_id();

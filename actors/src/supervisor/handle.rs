@@ -39,6 +39,11 @@ impl SupervisorHandle {
         self.send(Message::Refresh(name.to_owned()));
     }
 
+    /// Ends a child at once because it does not answer: an abnormal end, which its policy decides about.
+    pub fn kill(&self, name: &str) {
+        self.send(Message::Kill(name.to_owned()));
+    }
+
     /// Stops every child, the last started first, and resolves when all are down or `at_most` is over.
     /// Returns whether all went down in time.
     pub async fn stop_all(&self, at_most: Duration) -> bool {

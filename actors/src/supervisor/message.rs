@@ -39,6 +39,8 @@ pub enum Message {
     Drain(String),
     /// From an operator: start this child afresh.
     Refresh(String),
+    /// From the node's rounds: this child does not answer, end it.
+    Kill(String),
     /// From itself: a backoff, or the rest of a parked child, is over.
     Due {
         /// Whose.

@@ -221,6 +221,7 @@ impl Bed {
             outbox: Arc::default(),
             ended: broadcast::channel(16).0,
             given_back: Arc::default(),
+            executions: tokio::runtime::Handle::current(),
             watchdog: dog,
             storm: Breaker::default(),
         });
@@ -289,6 +290,16 @@ impl Bed {
     /// Asks an agent whether it answers, out of turn.
     pub(crate) fn ping(&self, name: &str) {
         assert!(self.orchestrator.handle(name).ping(), "nobody is up");
+    }
+
+    /// Makes an agent's shell deaf for as long as the work takes.
+    pub(crate) fn busy(&self, name: &str, work: BoxFuture<'static, ()>) {
+        self.orchestrator.handle(name).busy(work);
+    }
+
+    /// Does what the rounds do about an agent that has not answered for long.
+    pub(crate) fn end_deaf(&self, name: &str) {
+        self.orchestrator.end_deaf(&name.parse().expect("a name"));
     }
 
     /// Ends an agent's shell at once.

@@ -96,7 +96,7 @@ impl Provider {
     }
 }
 
-/// A rule of the `scripted` stand-in. Without `reply`, `tool`, `error` or `panic` it says that it is a stand-in.
+/// A rule of the `scripted` stand-in. Without `reply`, `tool`, `error`, `panic` or `spin` it says that it is a stand-in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptRule {
@@ -124,6 +124,10 @@ pub struct ScriptRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub panic: Option<String>,
+    /// Computes for so long without giving its thread back, as an endless loop would, to try what happens then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub spin: Option<HumanDuration>,
 }
 
 /// A tool that the stand-in asks for.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use tokio::task::JoinHandle;
+use tokio::{runtime::Handle, task::JoinHandle};
 use tracing::Instrument;
 
 /// Spawns a named task in the caller's span. The caller keeps the handle and decides what its end means;
@@ -12,12 +12,22 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let named = async move {
-        tracing::trace!(task.name = name, "task started");
-        future.await
-    };
     #[expect(clippy::disallowed_methods, reason = "this is the named spawner that the ban points to")]
-    tokio::spawn(named.in_current_span())
+    tokio::spawn(named(name, future).in_current_span())
+}
+
+/// Like [`spawn`], on the given runtime: for work that may hold its thread, away from those who must answer.
+pub fn spawn_on<F>(runtime: &Handle, name: &'static str, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    runtime.spawn(named(name, future).in_current_span())
+}
+
+async fn named<F: Future>(name: &'static str, future: F) -> F::Output {
+    tracing::trace!(task.name = name, "task started");
+    future.await
 }
 
 /// Like [`spawn`], and aborts the task when the guard is dropped.

@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// The longest topic or pattern, in bytes (AMQP 0-9-1: a routing key is a short string).
 pub const MAX_TOPIC_BYTES: usize = 255;
 
+/// The first words of topics under which only the runtime itself speaks: what it tells of itself must not be forged.
+pub const RESERVED: [&str; 2] = ["cluster", "greenroom"];
+
 /// Why a topic or a pattern was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTopic {
@@ -23,6 +26,9 @@ pub enum InvalidTopic {
     /// `*` or `#` inside a word, or in a topic that is published to.
     #[error("has a wildcard inside the word {0:?}; `*` and `#` stand for whole words of a pattern only")]
     WildcardInWord(String),
+    /// A topic of the runtime itself, from somebody else.
+    #[error("begins with {0:?}, under which only the runtime itself speaks")]
+    Reserved(&'static str),
 }
 
 /// Checks a topic that an event is published under.
@@ -30,6 +36,17 @@ pub fn check_topic(topic: &str) -> Result<(), InvalidTopic> {
     check_words(topic)?;
     match topic.split('.').find(|word| word.contains(['*', '#'])) {
         Some(word) => Err(InvalidTopic::WildcardInWord(word.to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// Checks a topic that somebody else than the runtime publishes under: a person, an agent, a program. Everybody may
+/// listen to what the runtime tells; `agent.input.NAME` is open, because giving an agent work is what events are for.
+pub fn check_open_topic(topic: &str) -> Result<(), InvalidTopic> {
+    check_topic(topic)?;
+    let first = topic.split('.').next();
+    match RESERVED.into_iter().find(|reserved| first.is_some_and(|first| first.eq_ignore_ascii_case(reserved))) {
+        Some(reserved) => Err(InvalidTopic::Reserved(reserved)),
         None => Ok(()),
     }
 }

@@ -4,10 +4,12 @@
 mod doors;
 mod http;
 mod operator;
+mod serve;
 pub mod slack;
 #[cfg(test)]
 mod testing;
 pub mod tree;
 mod wire;
 
-pub use doors::{DRAIN, Doors, router, serve};
+pub use doors::{Doors, router};
+pub use serve::{DRAIN, HEAD, serve};

@@ -77,6 +77,7 @@ impl House {
             outbox: Arc::new(Notify::new()),
             ended: broadcast::channel(1024).0,
             given_back: Arc::default(),
+            executions: Handle::current(),
             // It judges nobody here: no sampler runs it, and what it decides is tested where it lives.
             watchdog: Watchdog::new(Time::runtime(), Rules::default(), 1),
             storm: Breaker::default(),

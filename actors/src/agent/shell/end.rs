@@ -1,4 +1,5 @@
-//! The end: nothing new is taken, what is at work may finish, the rest is given back.
+//! The end: nothing new is taken, what is at work may finish; nearly at the end of its time it is asked to stop between
+//! two calls, which costs nothing, and what is still there at the end is aborted and given back.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -14,6 +15,9 @@ use crate::agent::{message::Message, release::give_back};
 
 /// What is kept back of the time to stop, for giving back what did not finish.
 const GIVE_BACK_TIME: Duration = Duration::from_millis(1500);
+
+/// How long what did not finish gets to end between two calls, before it is aborted; of a short time a quarter.
+const ADJOURN_TIME: Duration = Duration::from_secs(3);
 
 impl Shell {
     pub(in crate::agent) fn drain(&mut self, done: oneshot::Sender<()>) {
@@ -32,7 +36,9 @@ impl Shell {
         if self.staff.is_idle() {
             myself.stop(Some("stopped".to_owned()));
         } else {
-            myself.send_after(within.saturating_sub(GIVE_BACK_TIME), || Message::GiveUp);
+            let give_up = within.saturating_sub(GIVE_BACK_TIME.min(within / 2));
+            myself.send_after(give_up.saturating_sub(ADJOURN_TIME.min(give_up / 4)), || Message::Adjourn);
+            myself.send_after(give_up, || Message::GiveUp);
             let (done, drained) = oneshot::channel();
             self.drains.push(done);
             let agent = myself.clone();
@@ -42,6 +48,12 @@ impl Shell {
                 }
             });
         }
+    }
+
+    /// The time to finish is nearly over. A call that is under way may still end, and is in the journal then.
+    pub(in crate::agent) fn adjourn(&mut self) {
+        tracing::info!(agent = %self.definition.spec.name, executions = self.staff.running(), "Executions are asked to stop between two calls.");
+        self.staff.adjourn();
     }
 
     /// The time to finish is over: what is at work is aborted and given back, to be resumed where it is.

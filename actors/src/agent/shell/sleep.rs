@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use greenroom_contract::task;
 use ractor::ActorRef;
-use tokio_util::sync::CancellationToken;
 
 use super::Shell;
 use crate::{
@@ -57,7 +56,7 @@ impl Shell {
             definition: Arc::clone(&self.definition),
             poke: Arc::clone(&self.poke),
             agent: myself.clone(),
-            stop: CancellationToken::new(),
+            stop: self.tenure.token(),
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::DropGuard;
 
 use super::storm::Hold;
 use crate::{
-    agent::{Facts, staff::Staff},
+    agent::{Facts, Tenure, staff::Staff},
     execution::{Behaviour, Kit},
     ports::Ports,
     supervisor::State as Core,
@@ -52,6 +52,8 @@ pub(in crate::agent) struct Shell {
     pub(super) turn: u64,
     /// What was shown last; `None` when that may not be what is seen.
     pub(super) shown: Option<Shown>,
+    /// The time for which it may be given work.
+    pub(super) tenure: Arc<Tenure>,
 }
 
 /// All that the shell shows of itself after a message. Showing it takes locks, and most messages change nothing of it.
@@ -71,6 +73,7 @@ impl Drop for Shell {
     /// shell itself its executions would otherwise stay claimed by a node that does not run them.
     fn drop(&mut self) {
         let held = self.staff.abandon();
+        self.facts.change(|view| view.running = 0);
         if tokio::runtime::Handle::try_current().is_ok() {
             self.give_back(held);
         }
@@ -84,6 +87,7 @@ impl Shell {
         facts: Arc<Facts>,
         behaviour: Arc<dyn Behaviour>,
         path: String,
+        tenure: Arc<Tenure>,
     ) -> Self {
         let restarts = facts.view().restarts;
         let credits = Arc::new(Semaphore::new(definition.spec.capacity() as usize));
@@ -114,6 +118,7 @@ impl Shell {
             next_trial: None,
             turn: 0,
             shown: None,
+            tenure,
         }
     }
 

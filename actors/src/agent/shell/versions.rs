@@ -6,7 +6,6 @@ use greenroom_config::load::Definition;
 use greenroom_contract::execution::Failure;
 use ractor::ActorRef;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use super::Shell;
 use crate::{
@@ -24,7 +23,8 @@ impl Shell {
         self.fitting += 1;
         self.fitting_open = true;
         let (ports, behaviour) = (Arc::clone(&self.ports), Arc::clone(&self.behaviour));
-        fit(ports, Arc::clone(&self.definition), behaviour, self.fitting, myself.clone());
+        let first = self.kit.is_none() && !self.passivated;
+        fit(ports, Arc::clone(&self.definition), behaviour, self.fitting, first, myself.clone());
     }
 
     pub(in crate::agent) fn reload(&mut self, myself: &ActorRef<Message>, definition: Arc<Definition>) {
@@ -140,7 +140,8 @@ impl Shell {
             credits,
             poke: Arc::clone(&self.poke),
             agent: myself.clone(),
-            stop: CancellationToken::new(),
+            stop: self.tenure.token(),
+            tenure: Arc::clone(&self.tenure),
         };
         self.feeder = Some(feeder.start());
     }

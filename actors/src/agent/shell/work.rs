@@ -2,29 +2,19 @@
 
 use std::sync::Arc;
 
-use greenroom_contract::{
-    ExecutionId, TraceId,
-    execution::{Claimed, Fence},
-    port::state::Release,
-    task,
-};
+use greenroom_contract::{ExecutionId, TraceId, execution::Fence, port::state::Release, task};
 use ractor::ActorRef;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shell;
 use crate::{
-    agent::{instance, message::Message, release::give_back, staff::Held},
+    agent::{Parcel, instance, message::Message, release::give_back, staff::Held},
     execution::Ending,
 };
 
 impl Shell {
-    pub(in crate::agent) fn claimed(
-        &mut self,
-        myself: &ActorRef<Message>,
-        claimed: Claimed,
-        credit: OwnedSemaphorePermit,
-    ) {
-        self.staff.take_on(claimed, credit);
+    pub(in crate::agent) fn claimed(&mut self, myself: &ActorRef<Message>, parcel: Parcel) {
+        let Some((claimed, credit)) = parcel.open() else { return };
+        self.staff.take_on(*claimed, credit);
         if self.storm.as_ref().is_none_or(|hold| !hold.probing) {
             self.look_at_the_weather(myself);
         }
@@ -43,6 +33,7 @@ impl Shell {
         }
         let Some(kit) = self.kit.clone() else { return };
         while let Some((claimed, instance)) = self.staff.assign() {
+            self.tenure.begun(claimed.fence.execution);
             // An instance that ended just now gives back what it holds when its end is heard.
             drop(instance.send_message(instance::Message::Work(Box::new(claimed), Arc::clone(&kit))));
         }
@@ -65,6 +56,7 @@ impl Shell {
 
     pub(in crate::agent) fn cancel(&mut self, execution: ExecutionId) {
         self.staff.cancel(execution);
+        self.tenure.begun(execution);
     }
 
     /// Has the feeder, or the sentry of an agent that sleeps, look into the store.
@@ -102,6 +94,7 @@ impl Shell {
         if held.is_empty() {
             return;
         }
+        held.iter().for_each(|one| self.tenure.begun(one.fence.execution));
         task::spawn("give-back", async move {
             for one in held {
                 give_back(Arc::clone(&ports), one.fence, Release::Unfinished).await;

@@ -1,5 +1,7 @@
 //! The provider that plays a script.
 
+use std::time::{Duration, Instant};
+
 use greenroom_config::spec::ScriptRule;
 use greenroom_contract::{
     BoxFuture, BoxStream,
@@ -43,6 +45,9 @@ impl Scripted {
             if delay.0 > request.silence {
                 return Err(Error::Timeout { provider: PROVIDER.to_owned(), after: request.silence });
             }
+        }
+        if let Some(spin) = rule.and_then(|rule| rule.spin) {
+            hold_the_thread(spin.0);
         }
         let (parts, stop) = match act(rule, &question, &request) {
             Act::Say(text) => {
@@ -88,6 +93,14 @@ impl Llm for Scripted {
     }
 }
 
+/// What no runtime can interrupt. The other threads of the machine get their turn all the same.
+fn hold_the_thread(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::thread::yield_now();
+    }
+}
+
 /// Cuts a text into a few pieces between words.
 fn pieces(text: &str) -> Vec<&str> {
     let least = text.len().div_ceil(PIECES).max(1);
@@ -107,8 +120,6 @@ fn pieces(text: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures::{FutureExt, StreamExt};
     use serde_json::json;
 
@@ -145,6 +156,15 @@ mod tests {
         let mut chunks = hanging.stream(request("?"));
         assert_eq!(chunks.next().await.unwrap().unwrap(), Chunk::Progress);
         assert!(matches!(chunks.next().await, Some(Err(Error::Timeout { .. }))));
+    }
+
+    #[tokio::test]
+    async fn a_spin_gives_the_thread_back_only_at_its_end() {
+        let spinning = scripted(json!({ "spin": "50ms", "reply": "dizzy" }));
+        let started = Instant::now();
+        let answer = spinning.complete(request("?")).now_or_never().map(Result::unwrap);
+        assert!(started.elapsed() >= Duration::from_millis(50));
+        assert!(answer.is_none_or(|answer| answer.text() == "dizzy"));
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use greenroom_contract::{
     execution::Effect,
     port::tool::{Answer, Emit, ToolSpec},
-    topic::check_topic,
+    topic::check_open_topic,
 };
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ pub(super) fn call(input: &Value) -> Answer {
     let Some(topic) = input.get("topic").and_then(Value::as_str) else {
         return Answer::error("emit_event needs a topic, which is a text");
     };
-    if let Err(error) = check_topic(topic) {
+    if let Err(error) = check_open_topic(topic) {
         return Answer::error(format!("the topic {topic:?} {error}"));
     }
     let payload = input.get("payload").cloned().unwrap_or(Value::Null);
@@ -49,11 +49,14 @@ mod tests {
         let answer = call(&json!({ "topic": "orders.new", "payload": { "id": 7 } }));
         assert_eq!(answer.emits, [Emit { topic: "orders.new".to_owned(), payload: json!({ "id": 7 }) }]);
         assert!(!answer.is_error);
+        assert!(!call(&json!({ "topic": "agent.input.other", "payload": 1 })).is_error, "a command is an event too");
     }
 
     #[test]
     fn a_bad_topic_is_refused_and_sends_nothing() {
         for input in [json!({}), json!({ "topic": 7 }), json!({ "topic": "a.*" }), json!({ "topic": "" }), json!(null)]
+            .into_iter()
+            .chain(["cluster.lifecycle.parked", "greenroom.dead.me"].map(|topic| json!({ "topic": topic })))
         {
             let answer = call(&input);
             assert!(answer.is_error && answer.emits.is_empty(), "{input} was taken");

@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use greenroom_contract::{Event, EventId, Priority, TraceId, topic::check_topic};
+use greenroom_contract::{Event, EventId, Priority, TraceId, topic::check_open_topic};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ pub(super) async fn publish(
     JsonBody(request): JsonBody<Request>,
 ) -> Result<(StatusCode, Json<Published>), Problem> {
     params.only(&[])?;
-    if let Err(error) = check_topic(&request.event_type) {
+    if let Err(error) = check_open_topic(&request.event_type) {
         return Err(Problem::invalid_at("/event_type", error.to_string()));
     }
     let mut event = Event::new(request.event_type, "http", trace_id, request.payload);

@@ -299,6 +299,11 @@ async fn an_event_is_published() {
             house.post("/v1/events", json!({"event_type": topic, "payload": 1})).await.problem(422, "invalid");
         assert_eq!(problem["errors"][0]["pointer"], "/event_type");
     }
+    for topic in ["cluster.lifecycle.parked", "greenroom.dead.a", "Cluster.tree"] {
+        let problem =
+            house.post("/v1/events", json!({"event_type": topic, "payload": 1})).await.problem(422, "invalid");
+        assert!(problem.to_string().contains("only the runtime itself speaks"), "{problem}");
+    }
     house.post("/v1/events", json!({"event_type": "a"})).await.problem(422, "invalid");
 }
 

@@ -7,8 +7,10 @@ mod error;
 mod outfitter;
 mod replies;
 mod signals;
+mod stage;
 mod start;
 mod stop;
+mod time_to_stop;
 
 pub use backends::migrate;
 pub use error::BootError;

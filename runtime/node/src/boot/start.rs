@@ -37,6 +37,8 @@ use super::{
     error::BootError,
     outfitter::Wardrobe,
     replies::WaysBack,
+    stage::Stage,
+    time_to_stop::TimeToStop,
 };
 
 /// How many ends of executions a slow waiter may lag behind before it has to ask the store.
@@ -56,6 +58,8 @@ pub struct Node {
     pub(super) watchdog: Watchdog,
     /// Ends with the node.
     pub(super) _sampler: Sampler,
+    /// Its threads are left behind with the node.
+    pub(super) _stage: Stage,
 }
 
 /// Starts a node: with every role and nothing set, everything in this process.
@@ -74,8 +78,8 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
 
     let table = Table::new(&config.node);
     let http = greenroom_providers::http_client().map_err(other)?;
-    let workers = tokio::runtime::Handle::current().metrics().num_workers();
-    let watchdog = Watchdog::new(Time::machine(), Rules::default(), workers);
+    let stage = Stage::new().map_err(other)?;
+    let watchdog = Watchdog::new(Time::machine(), Rules::default(), stage.workers());
     let sampler = Sampler::thread(watchdog.clone()).map_err(other)?;
     let ports = Ports {
         node: config.node.clone(),
@@ -87,6 +91,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         outbox: Arc::new(Notify::new()),
         ended: broadcast::channel(ENDS_KEPT).0,
         given_back: Arc::default(),
+        executions: stage.handle(),
         watchdog: watchdog.clone(),
         storm: Breaker::default(),
     };
@@ -105,13 +110,9 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         Supervisor::start(table, agent::BRANCH, Children::of_equals(), Some(root_cell)).await.map_err(other)?;
     let vitals = Arc::new(Vitals::default());
     let roles = config.roles.clone();
-    let orchestrator = Orchestrator::new(
-        Arc::clone(&ports),
-        agents.clone(),
-        Arc::clone(&vitals),
-        roles.clone(),
-        config.shutdown_grace,
-    );
+    let time = TimeToStop::within(config.shutdown_grace);
+    let orchestrator =
+        Orchestrator::new(Arc::clone(&ports), agents.clone(), Arc::clone(&vitals), roles.clone(), time.agents);
     orchestrator.keep_paused(state.paused().await?, None);
     let closing = CancellationToken::new();
     let replies: Arc<dyn Replies> =
@@ -119,6 +120,8 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     #[cfg(debug_assertions)]
     let replies = super::crash_points::around_replies(replies, &env);
 
+    // Services stop in reverse order: the door tells how things are until the end.
+    root.add(gateway(doors(&config, &ports, &orchestrator, &closing), listener));
     match shared {
         true => join(&config, addr, &ports, &orchestrator, &root, vitals),
         false => root.add(store_monitor(Arc::clone(&ports), vitals, None)),
@@ -127,7 +130,6 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         root.add(dead_letters(Arc::clone(&ports)));
     }
     root.add(relay(Arc::clone(&ports), replies));
-    root.add(gateway(doors(&config, &ports, &orchestrator, &closing), listener));
     orchestrator.apply(loaded);
     if shared && roles.has(Role::Orchestrator) {
         root.add(topology(Arc::clone(&ports), orchestrator.clone()));
@@ -137,7 +139,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     root.add(lifecycle(&ports, Arc::new(orchestrator.clone()), closing.clone()));
     orchestrator.set_ready(true);
     write_address(&config, addr)?;
-    Ok(Node { addr, orchestrator, ports, root, agents, closing, config, watchdog, _sampler: sampler })
+    Ok(Node { addr, orchestrator, ports, root, agents, closing, config, watchdog, _sampler: sampler, _stage: stage })
 }
 
 /// Makes the node one of a cluster: it knows the others, looks for lost work, and stops what it runs when its lease is lost.

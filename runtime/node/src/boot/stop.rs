@@ -1,24 +1,26 @@
 //! Stop: in named phases, within the grace; what cannot finish is given back, not lost.
+//!
+//! ```text
+//!   unready     nothing is taken in; readers of streams are sent away, waiting callers told how far it is
+//!   agents      queues are let go, what was not begun is given back; executions finish;
+//!               nearly at the end they are asked to stop between two calls; then they are aborted and given back
+//!   services    the outbox goes out as far as it will, confirmed; last of all the HTTP door, which names until then
+//!               who is still at work
+//! ```
 
 use std::time::Duration;
 
-use super::{error::BootError, signals::Signals, start::Node};
+use super::{error::BootError, signals::Signals, start::Node, time_to_stop::TimeToStop};
 
-/// How long services get after the agents have stopped.
-const SERVICES: Duration = Duration::from_secs(8);
-/// What the agents' supervisor gets beyond the grace, to carry out the last kills.
-const MARGIN: Duration = Duration::from_secs(1);
-/// How long the store gets to take the lease back.
-const LEAVE: Duration = Duration::from_secs(2);
 /// What stands in the log where a signal's name would, when the watchdog ends the node.
 const OVERWHELMED: &str = "watchdog";
 
 /// How a node ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Everything finished.
+    /// Everything finished, or stopped between two calls with its journal complete.
     Clean,
-    /// Something had to be aborted; it was given back.
+    /// Something had to be aborted; what can be given back was.
     Aborted,
     /// A second signal ended the wait.
     Interrupted,
@@ -60,15 +62,17 @@ pub async fn stop(node: Node) -> Outcome {
 }
 
 async fn take_down(node: Node, grace: Duration) -> Outcome {
-    node.orchestrator.set_ready(false);
+    let time = TimeToStop::within(grace);
+    node.orchestrator.stopping("agents");
     node.closing.cancel();
     let before = node.orchestrator.at_work();
-    let agents_down = node.agents.stop_all(grace + MARGIN).await;
+    let agents_down = node.agents.stop_all(time.agents_down).await;
     tracing::info!(all = agents_down, executions = before, "Agents have stopped.");
-    let services_down = node.root.stop_all(SERVICES).await;
+    node.orchestrator.stopping("services");
+    let services_down = node.root.stop_all(time.services).await;
     let unfinished = node.orchestrator.given_back();
     // Last, because the services renew the lease: what could not be given back one by one is given back with it.
-    match tokio::time::timeout(LEAVE, node.ports.state.leave(&node.config.node)).await {
+    match tokio::time::timeout(time.leave, node.ports.state.leave(&node.config.node)).await {
         Ok(Ok(left)) => tracing::debug!(executions = left, "The node's lease is given up."),
         Ok(Err(error)) => tracing::warn!(%error, "The node's lease could not be given up; it runs out by itself."),
         Err(_) => tracing::warn!("The node's lease was not given up in time; it runs out by itself."),

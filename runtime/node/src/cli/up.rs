@@ -11,8 +11,8 @@ use crate::{
     telemetry,
 };
 
-/// So that one event whose execution spins, and may be tried three times, does not cost half of the threads.
-const FEWEST_WORKERS: usize = 8;
+/// Shells, doors and relay hold no thread for long: two are enough for one to be free.
+const FEWEST_WORKERS: usize = 2;
 /// How long tasks that have nothing more to do get to see that the node has ended.
 const LAST_WAIT: Duration = Duration::from_millis(200);
 
