@@ -14,6 +14,7 @@ mod kill_matrix;
 mod proxy;
 mod reload;
 mod secrets;
+mod selftest;
 mod servers;
 mod shutdown;
 mod sim;

@@ -138,6 +138,14 @@ pub(super) enum Verb {
     },
     /// Print the JSON Schema of agents' files.
     Schema,
+    /// Prove on this machine, and on your own servers, that `kill -9` loses nothing and pays for nothing twice.
+    Selftest(super::selftest::Selftest),
+    /// A tool server of `selftest`.
+    #[command(hide = true)]
+    SelftestTool {
+        /// The file in which each call is written down.
+        ledger: PathBuf,
+    },
     /// Succeed if the node is ready (for containers).
     Healthcheck,
     /// Print a completion script.

@@ -16,6 +16,7 @@ mod migrate;
 mod nodes;
 mod output;
 mod run;
+mod selftest;
 mod servers;
 mod show;
 mod up;

@@ -11,7 +11,7 @@ use super::{
     client::Client,
     dead_letters, doctor, executions,
     exit::Exit,
-    init, invoke, logs, migrate, nodes, output, show, up,
+    init, invoke, logs, migrate, nodes, output, selftest, show, up,
 };
 
 /// Runs what the command line asks for.
@@ -57,6 +57,8 @@ fn run(cli: Cli) -> Result<ExitCode, Exit> {
         Verb::Doctor { variables: true } => doctor::variables(json),
         Verb::Doctor { variables: false } => doctor::doctor(env())?,
         Verb::Schema => output::json(&greenroom_config::agent_schema()),
+        Verb::Selftest(options) => return selftest::selftest(&env()?, &options, json),
+        Verb::SelftestTool { ledger } => selftest::serve_tool(&ledger)?,
         Verb::Healthcheck => show::healthcheck(&ask()?)?,
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "greenroom", &mut anstream::stdout());
