@@ -1,11 +1,12 @@
 //! What agents cost before they do anything: their start, their memory, a message to one, and the restart of an instance.
 //!
 //! A house in memory is measured, so that neither store nor broker is in the numbers, beside bare ractor actors in the
-//! same process. Memory is the growth of the resident set (a counting allocator would need `unsafe`), so it includes
-//! what the allocator keeps for itself.
+//! same process. Memory is what is allocated and not freed, counted by the allocator; what the house's store and bus keep
+//! of each agent in memory is in it.
 #![expect(clippy::print_stdout, clippy::panic, reason = "a measurement is printed, or cannot be made")]
 
 use std::{
+    alloc::System,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,16 +14,23 @@ use std::{
 use greenroom_actors::{
     agent::{AgentHandle, Facts, agent},
     execution::Converse,
+    orchestrator::rounds,
     supervisor::Policy,
 };
 use greenroom_contract::{ExecutionId, port::operator::Operator};
 use kit::house::{Act, House, World};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const AGENTS: usize = 10_000;
 const MESSAGES: u32 = 100_000;
 const RUNS: usize = 5;
 const RESTARTS: usize = 51;
+/// A little longer than the dead stay in the tree.
+const GRAVES: Duration = Duration::from_secs(62);
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -38,17 +46,19 @@ fn main() {
 
 /// Ten thousand agents from their files' text until each is idle, and what they weigh.
 async fn many() {
-    let before = resident();
+    let before = heap();
     let mut cells = Vec::with_capacity(AGENTS);
     for _ in 0..AGENTS {
         cells.push(bare().await);
     }
-    let cell = (resident() - before) / AGENTS as f64;
-    cells.iter().for_each(|cell| cell.stop(None));
+    let cell = (heap() - before) / AGENTS as f64;
+    for cell in cells {
+        drop(cell.stop_and_wait(None, None).await);
+    }
 
     let world = World::default();
-    let texts: Vec<String> = (0..AGENTS).map(|n| yaml(&format!("agent-{n}"), "")).collect();
-    let (before, start) = (resident(), Instant::now());
+    let texts: Vec<String> = (0..AGENTS).map(|n| yaml(&format!("agent-{n}"), "idle: {flush_after: 5s}")).collect();
+    let (before, start) = (heap(), Instant::now());
     let house = world.open(&texts).await;
     let opened = start.elapsed();
     // A look takes copies of all that is known of each agent, so it is not taken often.
@@ -56,7 +66,7 @@ async fn many() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let ready = start.elapsed();
-    let each = (resident() - before) / AGENTS as f64;
+    let each = (heap() - before) / AGENTS as f64;
     println!("{AGENTS} agents from YAML, in memory");
     println!("  read and applied      {:>8.2} s", opened.as_secs_f64());
     println!("  ready                 {:>8.2} s      aim 3 s", ready.as_secs_f64());
@@ -65,6 +75,19 @@ async fn many() {
         "  an idle agent         {:>8.2} KiB, {:.2} above two actors (shell, instance)   aim 4",
         each / 1024.0,
         (each - 2.0 * cell) / 1024.0
+    );
+    house.adopt(rounds(house.machine.clone()));
+    while !house.machine.agents().iter().all(|view| view.passivated) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // Their instances stay in the tree for a minute.
+    tokio::time::sleep(GRAVES).await;
+    drop(house.ports.table.snapshot());
+    let each = (heap() - before) / AGENTS as f64;
+    println!(
+        "  a passivated agent    {:>8.2} KiB, {:.2} above one actor (shell)   aim 1",
+        each / 1024.0,
+        (each - cell) / 1024.0
     );
     let start = Instant::now();
     house.stop().await;
@@ -178,11 +201,10 @@ fn yaml(name: &str, rest: &str) -> String {
     format!("name: {name}\nagent_type: bench\nexecution_mode: autonomous\nllm_config: {{provider: auto}}\n{rest}\n")
 }
 
-/// The resident set of this process, in bytes.
-fn resident() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").trim().parse::<f64>().unwrap_or_default() * 1024.0
+/// What is allocated and not freed, in bytes.
+fn heap() -> f64 {
+    let stats = HEAP.stats();
+    stats.bytes_allocated as f64 - stats.bytes_deallocated as f64
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

@@ -1,8 +1,8 @@
 //! The feeder: takes work for an agent, one credit at a time.
 //!
 //! With a credit in hand it first claims what is due in the store (retries, what a crash left behind), then waits for
-//! whatever comes first: a delivery from the queue, a poke, or the time of the next retry. The credit travels with the
-//! execution. A delivery is acknowledged once its execution row is committed.
+//! whatever comes first: a delivery from the queue, a poke (by its agent, or by the node's scout), or the time of the next
+//! retry. The credit travels with the execution. A delivery is acknowledged once its execution row is committed.
 //!
 //! There are thousands of feeders, and nearly all of them wait: what one does now and then is boxed, so that its task has
 //! room for waiting only.
@@ -26,8 +26,8 @@ use tracing::Instrument;
 use super::{Parcel, Tenure, message::Message};
 use crate::{execution::Kit, ports::Ports};
 
-/// How often the store is asked for due work without a reason to.
-const LOOK_ANYWAY: Duration = Duration::from_secs(5);
+/// How often the store is asked for due work without a reason to: a net below the node's scout, which asks for all.
+const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 /// The wait after a failure of bus or store, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -74,7 +74,8 @@ impl Feeder {
 
     /// Feeds until the subscription ends or the feeder is stopped.
     async fn feed(&self, mut subscription: Subscription<Delivery>) {
-        let mut look = true;
+        // A question is enough for the many that have nothing to claim; a claim would be a write.
+        let mut look = Box::pin(self.ports.state.backlog(self.name())).await.map_or(true, |(waits, _)| waits > 0);
         let mut wait = FIRST_WAIT;
         let mut next_look = LOOK_ANYWAY;
         let mut blocked = false;

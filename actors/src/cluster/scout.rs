@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use greenroom_contract::port::state::Error;
-use tokio::time::MissedTickBehavior;
+use tokio::time::Instant;
 
 use crate::{orchestrator::Orchestrator, ports::Ports, service::service, supervisor::ChildSpec};
 
@@ -12,28 +12,32 @@ use crate::{orchestrator::Orchestrator, ports::Ports, service::service, supervis
 const EVERY: Duration = Duration::from_millis(500);
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(3);
-/// More agents than this with waiting work are served by their own feeders' looks.
-const AGENTS: u32 = 2_000;
+/// How many agents are told at a time: all of them, in practice.
+const AGENTS: u32 = 100_000;
+/// A question that takes long, because much waits, is asked the more seldom: it is to cost no more than this share.
+const SHARE: u32 = 20;
+/// But not more seldom than this.
+const SELDOM: Duration = Duration::from_secs(5);
 
 /// The scout as a service of the node.
 pub fn scout(ports: std::sync::Arc<Ports>, orchestrator: Orchestrator) -> ChildSpec {
     service("scout", move |stop| {
         let (ports, orchestrator) = (std::sync::Arc::clone(&ports), orchestrator.clone());
         async move {
-            let mut tick = tokio::time::interval(EVERY);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut look_at_pauses = false;
+            let mut wait = EVERY;
             loop {
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    _ = tick.tick() => {}
+                if tokio::time::timeout(wait, stop.cancelled()).await.is_ok() {
+                    return Ok(());
                 }
                 look_at_pauses = !look_at_pauses;
+                let asked = Instant::now();
                 let look = look(&ports, &orchestrator, look_at_pauses);
                 // The monitor says when the store is down; here the next look is as good.
                 if let Ok(Err(error)) = tokio::time::timeout(ANSWER, look).await {
                     tracing::debug!(%error, "Lost work could not be looked for.");
                 }
+                wait = EVERY.max(asked.elapsed() * SHARE).min(SELDOM);
             }
         }
     })

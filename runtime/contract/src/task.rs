@@ -12,8 +12,10 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    // Said here and not in a future round the task's: that would hold the task's twice, before and while it runs.
+    tracing::trace!(task.name = name, "task started");
     #[expect(clippy::disallowed_methods, reason = "this is the named spawner that the ban points to")]
-    tokio::spawn(named(name, future).in_current_span())
+    tokio::spawn(future.in_current_span())
 }
 
 /// Like [`spawn`], on the given runtime: for work that may hold its thread, away from those who must answer.
@@ -22,12 +24,8 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    runtime.spawn(named(name, future).in_current_span())
-}
-
-async fn named<F: Future>(name: &'static str, future: F) -> F::Output {
     tracing::trace!(task.name = name, "task started");
-    future.await
+    runtime.spawn(future.in_current_span())
 }
 
 /// Like [`spawn`], and aborts the task when the guard is dropped.

@@ -102,6 +102,7 @@ impl House {
         }
         root.add(dead_letters(Arc::clone(&ports)));
         root.add(relay(Arc::clone(&ports), Arc::new(NoReplies)));
+        root.add(scout(Arc::clone(&ports), machine.clone()));
         let house = Self {
             machine,
             ports,
@@ -266,7 +267,6 @@ async fn join(ports: &Arc<Ports>, machine: &Orchestrator, root: &SupervisorHandl
     let fenced = machine.clone();
     root.add(store_monitor(Arc::clone(ports), vitals, Some(Arc::new(move || fenced.lease_lost()))));
     root.add(presence(Arc::clone(ports), cluster, machine.clone()));
-    root.add(scout(Arc::clone(ports), machine.clone()));
     root.add(topology(Arc::clone(ports), machine.clone()));
 }
 

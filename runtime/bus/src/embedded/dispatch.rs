@@ -1,4 +1,5 @@
-//! The task that brings to a queue's consumers what needs the disk. There is one while a queue has any consumers.
+//! The task that brings to a queue's consumers what needs the disk. There is one while a queue has any consumers; most of
+//! them only wait, so what is seldom done is boxed and takes no room meanwhile.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +26,7 @@ pub(super) async fn serve(core: Arc<Core>, queue: Arc<Queue>, closing: Cancellat
         match queue.step(&core, rest.is_on()) {
             Step::Bury { letter, hold } => {
                 let Letter::Unreadable(reason) = letter else { continue };
-                match core.bury(hold, reason, None).await {
+                match Box::pin(core.bury(hold, reason, None)).await {
                     Ok(()) => rest.over(),
                     Err(error) => {
                         tracing::debug!(%error, queue = queue.name(), "An unreadable message could not be moved.");
@@ -33,7 +34,7 @@ pub(super) async fn serve(core: Arc<Core>, queue: Arc<Queue>, closing: Cancellat
                     }
                 }
             }
-            Step::Read(want) => match core.fetch(&queue, &want).await {
+            Step::Read(want) => match Box::pin(core.fetch(&queue, &want)).await {
                 Ok((rows, whole)) => {
                     queue.stock(&want, rows, whole);
                     rest.over();

@@ -6,11 +6,13 @@ use greenroom_contract::TopicPattern;
 
 use super::queue::Queue;
 
-/// The bindings of all queues, kept so that matching costs one look-up and a pass over the patterns with wildcards.
+/// The bindings of all queues, kept so that matching costs a look-up for each word of the topic and a pass over the
+/// patterns that begin as it does: thousands of agents have patterns of their own, and a topic concerns few of them.
 #[derive(Default)]
 pub(super) struct Routes {
     exact: HashMap<String, Vec<Arc<Queue>>>,
-    wild: Vec<(TopicPattern, Arc<Queue>)>,
+    /// By the words before the first wildcard.
+    wild: HashMap<String, Vec<(TopicPattern, Arc<Queue>)>>,
 }
 
 impl Routes {
@@ -18,8 +20,9 @@ impl Routes {
     pub(super) fn bind(&mut self, queue: &Arc<Queue>, patterns: &[TopicPattern]) {
         self.exact.entry(queue.name().to_owned()).or_default().push(Arc::clone(queue));
         for pattern in patterns {
-            if pattern.as_str().contains(['*', '#']) {
-                self.wild.push((pattern.clone(), Arc::clone(queue)));
+            if let Some(begin) = before_wildcard(pattern) {
+                let alike = self.wild.entry(begin.to_owned()).or_default();
+                alike.push((pattern.clone(), Arc::clone(queue)));
             } else {
                 self.exact.entry(pattern.as_str().to_owned()).or_default().push(Arc::clone(queue));
             }
@@ -36,8 +39,13 @@ impl Routes {
                 }
             }
         }
-        if patterns.iter().any(|pattern| pattern.as_str().contains(['*', '#'])) {
-            self.wild.retain(|(_, other)| !Arc::ptr_eq(other, queue));
+        for begin in patterns.iter().filter_map(before_wildcard) {
+            if let Some(alike) = self.wild.get_mut(begin) {
+                alike.retain(|(_, other)| !Arc::ptr_eq(other, queue));
+                if alike.is_empty() {
+                    self.wild.remove(begin);
+                }
+            }
         }
     }
 
@@ -45,7 +53,10 @@ impl Routes {
     pub(super) fn find(&self, topic: &str) -> Vec<Arc<Queue>> {
         let mut found: Vec<Arc<Queue>> = Vec::new();
         let exact = self.exact.get(topic).into_iter().flatten();
-        let wild = self.wild.iter().filter(|(pattern, _)| pattern.matches(topic)).map(|(_, queue)| queue);
+        let ends = topic.match_indices('.').map(|(at, _)| at).chain([topic.len()]);
+        let begins = std::iter::once("").chain(ends.map(|at| &topic[..at]));
+        let alike = begins.filter_map(|begin| self.wild.get(begin)).flatten();
+        let wild = alike.filter(|(pattern, _)| pattern.matches(topic)).map(|(_, queue)| queue);
         for queue in exact.chain(wild) {
             if !found.iter().any(|other| Arc::ptr_eq(other, queue)) {
                 found.push(Arc::clone(queue));
@@ -53,6 +64,13 @@ impl Routes {
         }
         found
     }
+}
+
+/// The words before a pattern's first wildcard, if it has any.
+fn before_wildcard(pattern: &TopicPattern) -> Option<&str> {
+    let text = pattern.as_str();
+    let wildcard = text.find(['*', '#'])?;
+    Some(text[..wildcard].trim_end_matches('.'))
 }
 
 #[cfg(test)]
@@ -85,5 +103,18 @@ mod tests {
         routes.unbind(&a, &bound);
         assert_eq!(names(&routes, "x.y"), ["b"]);
         assert_eq!(names(&routes, "a"), ["b"]);
+    }
+
+    #[test]
+    fn a_pattern_is_found_wherever_its_wildcard_stands() {
+        let topics = ["x", "x.y", "x.y.z", "x.w.z", "w.y.z"];
+        for text in ["#", "*", "x.#", "x.*", "x.y.#", "x.*.z", "*.y.z", "#.z", "x.y.z.#", "x.#.z"] {
+            let mut routes = Routes::default();
+            let pattern: TopicPattern = text.parse().unwrap();
+            routes.bind(&queue(1, "a"), std::slice::from_ref(&pattern));
+            for topic in topics {
+                assert_eq!(!routes.find(topic).is_empty(), pattern.matches(topic), "{text} and {topic}");
+            }
+        }
     }
 }

@@ -134,6 +134,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     if shared && roles.has(Role::Orchestrator) {
         root.add(topology(Arc::clone(&ports), orchestrator.clone()));
     }
+    root.add(scout(Arc::clone(&ports), orchestrator.clone()));
     root.add(rounds(orchestrator.clone()));
     root.add(config_watcher(&config, orchestrator.clone()));
     root.add(lifecycle(&ports, Arc::new(orchestrator.clone()), closing.clone()));
@@ -142,7 +143,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     Ok(Node { addr, orchestrator, ports, root, agents, closing, config, watchdog, _sampler: sampler, _stage: stage })
 }
 
-/// Makes the node one of a cluster: it knows the others, looks for lost work, and stops what it runs when its lease is lost.
+/// Makes the node one of a cluster: it knows the others, and stops what it runs when its lease is lost.
 fn join(
     config: &NodeConfig,
     addr: SocketAddr,
@@ -163,7 +164,6 @@ fn join(
     let fenced = orchestrator.clone();
     root.add(store_monitor(Arc::clone(ports), vitals, Some(Arc::new(move || fenced.lease_lost()))));
     root.add(presence(Arc::clone(ports), cluster, orchestrator.clone()));
-    root.add(scout(Arc::clone(ports), orchestrator.clone()));
 }
 
 fn reply_options(config: &NodeConfig) -> ReplyOptions {
