@@ -115,6 +115,28 @@ async fn a_tool_call_that_a_crash_interrupted_follows_its_effect() {
 }
 
 #[tokio::test]
+async fn a_keyed_call_that_a_crash_interrupted_is_made_again_and_has_its_effect_once() {
+    let (model, home) = (ModelServer::start().await, Home::new());
+    let opens = home.path().join("the-booking-may-be-answered");
+    let wish = opens.display().to_string();
+    model.rule(move |asked| match asked.turn() {
+        0 => Reply::tool("book", json!({"what": "a table", "until": wish})),
+        _ => Reply::text(asked.tool_results().join(", ")),
+    });
+    home.agent("clerk", &clerk(&home, &model, "keyed"));
+    let node = home.launch().start().await;
+    let id = node.submit("clerk", "Book a table").await;
+    wait::until("the table to be booked", SOON, async || home.tool_effects().len() == 1).await;
+    node.kill9().await;
+
+    std::fs::write(&opens, "").unwrap_or_else(|error| panic!("{error}"));
+    let node = home.launch().start().await;
+    let execution = node.execution_is(&id, &["succeeded"], SOON).await;
+    assert!(execution["output"].to_string().contains("booked a table"), "{execution}");
+    assert_eq!((home.tool_calls().len(), home.tool_effects().len()), (2, 1), "called again with the same key");
+}
+
+#[tokio::test]
 async fn everything_that_was_accepted_before_a_kill_reaches_its_end() {
     const WORK: usize = 40;
     let (model, home, gate) = (ModelServer::start().await, Home::new(), Gate::closed());

@@ -24,6 +24,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 struct OnRabbitMq {
     bus: Arc<AmqpBus>,
     place: Place,
+    priorities: Priorities,
 }
 
 enum Place {
@@ -52,10 +53,16 @@ async fn fresh() -> OnRabbitMq {
     if CRASHES.iter().any(|crash| name.ends_with(crash)) {
         let server = Server::start(Kind::RabbitMq).await;
         let bus = connect(server.url()).await;
-        return OnRabbitMq { bus, place: Place::Own(Box::new(server)) };
+        return OnRabbitMq { bus, place: Place::Own(Box::new(server)), priorities: Priorities::Ignored };
     }
     let vhost = shared().vhost().await;
-    OnRabbitMq { bus: connect(&vhost.url).await, place: Place::Shared(vhost) }
+    // Debian's broker, or the one that GREENROOM_TEST_AMQP_URL names.
+    let priorities = match vhost.broker_version().await {
+        (..4, _) => Priorities::Ignored,
+        (4, ..3) => Priorities::TwoClasses,
+        _ => Priorities::Strict,
+    };
+    OnRabbitMq { bus: connect(&vhost.url).await, place: Place::Shared(vhost), priorities }
 }
 
 impl Stage for OnRabbitMq {
@@ -63,9 +70,8 @@ impl Stage for OnRabbitMq {
     const REJECTED_KEEPS_ITS_PLACE: bool = false;
     const REMEMBERS_QUEUES: bool = false;
 
-    /// The tests' broker is Debian's.
     fn priorities(&self) -> Priorities {
-        Priorities::Ignored
+        self.priorities
     }
 
     fn bus(&self) -> Arc<dyn Bus> {
@@ -77,7 +83,7 @@ impl Stage for OnRabbitMq {
     }
 
     async fn reopen(self) -> Self {
-        let Self { bus, place } = self;
+        let Self { bus, place, priorities } = self;
         let Place::Own(mut server) = place else { panic!("add the behaviour to CRASHES: it kills its broker") };
         let runtime = Handle::current();
         // On a thread of its own: the kit's waiting cannot be sent between threads.
@@ -90,7 +96,7 @@ impl Stage for OnRabbitMq {
             })
         });
         let (bus, server) = opened.await.unwrap();
-        Self { bus, place: Place::Own(server) }
+        Self { bus, place: Place::Own(server), priorities }
     }
 }
 

@@ -67,6 +67,20 @@ impl Vhost {
         http::send(http::client().get(url)).await.expect(200).json
     }
 
+    /// The broker's version, `(4, 0)` for example.
+    ///
+    /// # Panics
+    /// When its management does not say.
+    pub async fn broker_version(&self) -> (u32, u32) {
+        let overview = http::send(http::client().get(format!("{}/api/overview", self.admin))).await.expect(200);
+        let version = overview.str("/rabbitmq_version");
+        let mut parts = version.split('.').map(str::parse);
+        match (parts.next(), parts.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+            _ => panic!("RabbitMQ calls its version {version:?}"),
+        }
+    }
+
     async fn manage(&self, method: &str) -> Result<(), String> {
         let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
         let request = http::client().request(method, format!("{}/api/vhosts/{}", self.admin, self.name));
