@@ -17,6 +17,7 @@ use super::{
     options::Now,
     relay::Settlement,
     server::Place,
+    submit::Submitting,
 };
 
 /// Names a row by a hash, so that two requests about it are kept in order.
@@ -119,6 +120,7 @@ impl<T: Send + 'static> AnySingle for Single<T> {
 
 /// Anything that waits for a lane.
 pub(super) enum Waiting {
+    Submit(Ask<Submitting>),
     Accept(Ask<Accepting>),
     Journal(Ask<Journaling>),
     Finish(Box<Ask<Finishing>>),
@@ -129,6 +131,7 @@ pub(super) enum Waiting {
 impl Waiting {
     pub(super) fn keys(&self) -> Vec<u64> {
         match self {
+            Self::Submit(ask) => ask.request.keys(),
             Self::Accept(ask) => ask.request.keys(),
             Self::Journal(ask) => ask.request.keys(),
             Self::Finish(ask) => ask.request.keys(),

@@ -45,6 +45,7 @@ struct Lane {
 /// What goes out together: no two are about the same row.
 #[derive(Default)]
 struct Round {
+    submits: Vec<Ask<super::submit::Submitting>>,
     accepts: Vec<Ask<super::inbox::Accepting>>,
     journals: Vec<Ask<super::journal::Journaling>>,
     finishes: Vec<Ask<super::finish::Finishing>>,
@@ -85,7 +86,8 @@ impl Lane {
     }
 
     async fn write(&mut self, round: Round) {
-        let Round { accepts, journals, finishes, settles, singles } = round;
+        let Round { submits, accepts, journals, finishes, settles, singles } = round;
+        self.batch(submits).await;
         self.batch(accepts).await;
         self.batch(journals).await;
         self.batch(finishes).await;
@@ -242,6 +244,7 @@ fn next_round(waiting: &mut VecDeque<Waiting>) -> Round {
             continue;
         }
         match next {
+            Waiting::Submit(ask) => round.submits.push(ask),
             Waiting::Accept(ask) => round.accepts.push(ask),
             Waiting::Journal(ask) => round.journals.push(ask),
             Waiting::Finish(ask) => round.finishes.push(*ask),

@@ -7,7 +7,7 @@ use greenroom_contract::{
     port::state::{ExecutionFilter, Result},
     status::ExecutionStatus,
 };
-use sqlx::{AssertSqlSafe, Connection, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow};
 
 use super::{ask::calling, columns::Columns, fault::Job, steps, store::PostgresState, undelivered};
 use crate::{
@@ -32,22 +32,17 @@ enum Found {
 }
 
 pub(super) async fn execution(store: &PostgresState, id: ExecutionId) -> Result<Option<Execution>> {
-    // One view of both places: between two, the event could pass from the outbox to the inbox unseen.
-    const VIEW: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     let call = calling::<Found, _>(move |conn, _| {
         Box::pin(async move {
-            let mut view = conn.begin_with(VIEW).await?;
-            let query = sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE id = $1"))).bind(id.as_bytes().as_slice());
-            let found = match query.fetch_optional(&mut *view).await? {
-                Some(row) => {
-                    let arrived = read(&row)?;
-                    let journal = steps::all(&mut view, arrived.seq).await?;
-                    Found::Arrived(Box::new(arrived), journal)
-                }
-                None => undelivered::find(&mut view, id).await?.map_or(Found::Nothing, Found::Undelivered),
-            };
-            view.rollback().await?;
-            Ok(found)
+            // An event passes from the outbox to the inbox and never back: who looks there, and there, and there again
+            // needs no common view of both, which would take two round trips more.
+            if let Some(arrived) = arrived(conn, id).await? {
+                return Ok(arrived);
+            }
+            if let Some(row) = undelivered::find(conn, id).await? {
+                return Ok(Found::Undelivered(row));
+            }
+            Ok(arrived(conn, id).await?.unwrap_or(Found::Nothing))
         })
     });
     match store.read(call).await? {
@@ -58,6 +53,14 @@ pub(super) async fn execution(store: &PostgresState, id: ExecutionId) -> Result<
             Ok(Some(Execution { steps: Some(steps), ..row.open().1 }))
         }
     }
+}
+
+async fn arrived(conn: &mut PgConnection, id: ExecutionId) -> Job<Option<Found>> {
+    let query = sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE id = $1"))).bind(id.as_bytes().as_slice());
+    let Some(row) = query.fetch_optional(&mut *conn).await? else { return Ok(None) };
+    let row = read(&row)?;
+    let journal = steps::all(conn, row.seq).await?;
+    Ok(Some(Found::Arrived(Box::new(row), journal)))
 }
 
 pub(super) async fn steps(store: &PostgresState, id: ExecutionId) -> Result<Vec<Step>> {

@@ -1,30 +1,45 @@
 //! The door: a command or event comes in and is durable in the outbox before anybody is told so.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use greenroom_contract::{
-    Event,
+    AgentId, BoxFuture, Event, EventId, ExecutionId,
     port::state::{Result, Submission, Submitted},
 };
 use sqlx::PgConnection;
 
 use super::{
-    ask::{calling, key},
+    ask::{Ask, Batched, Waiting, calling, key},
     columns::Columns,
     fault::{Fault, Job},
+    options::Now,
     row,
     store::PostgresState,
 };
 use crate::{
     codec::{self, Stored},
     refusal::{conflict, corrupt},
-    row::NewRow,
+    row::{EVENT, NewRow},
 };
+
+/// A submission, ready to be written with others.
+pub(super) struct Submitting {
+    row: Arc<NewRow>,
+    event_id: EventId,
+    execution: Option<ExecutionId>,
+    body: Vec<u8>,
+}
 
 pub(super) async fn submit(store: &PostgresState, Submission { event, agent }: Submission) -> Result<Submitted> {
     let mandatory = agent.is_some();
     let row = Arc::new(NewRow::event(&event, agent, mandatory)?);
     let event_id = event.event_id;
+    let (execution, body) = (row.execution(), row.body.clone().into_bytes());
+    let request = Submitting { row: Arc::clone(&row), event_id, execution, body };
+    if store.lane(key(event_id.as_bytes())).ask(|reply| Waiting::Submit(Ask { request, reply })).await? {
+        return Ok(Submitted { event, repeated: false });
+    }
+    // It was seen before, or goes just now: what became of it is found out alone.
     let call = calling::<Option<Stored>, _>(move |conn, now| {
         let row = Arc::clone(&row);
         Box::pin(async move {
@@ -46,6 +61,39 @@ pub(super) async fn submit(store: &PostgresState, Submission { event, agent }: S
         return Err(conflict(format!("the idempotency key of event {event_id} was used for another request")));
     }
     Ok(Submitted { event: first, repeated: true })
+}
+
+impl Batched for Submitting {
+    /// Whether it was written.
+    type Done = bool;
+
+    fn keys(&self) -> Vec<u64> {
+        vec![key(self.event_id.as_bytes())]
+    }
+
+    fn run<'a>(batch: &'a [Self], conn: &'a mut PgConnection, now: Now) -> BoxFuture<'a, Job<Vec<Result<bool>>>> {
+        Box::pin(write(batch, conn, now))
+    }
+}
+
+async fn write(batch: &[Submitting], conn: &mut PgConnection, now: Now) -> Job<Vec<Result<bool>>> {
+    const SQL: &str = include_str!("statements/submit.sql");
+    let rows = || batch.iter().map(|one| &one.row);
+    let written = sqlx::query(SQL)
+        .bind(now)
+        .bind(EVENT)
+        .bind(batch.iter().map(|one| one.event_id.as_bytes().as_slice()).collect::<Vec<_>>())
+        .bind(batch.iter().map(|one| Some(one.execution.as_ref()?.as_bytes().as_slice())).collect::<Vec<_>>())
+        .bind(rows().map(|row| row.agent.as_ref().map(AgentId::as_str)).collect::<Vec<_>>())
+        .bind(rows().map(|row| row.topic.as_str()).collect::<Vec<_>>())
+        .bind(rows().map(|row| row.mandatory).collect::<Vec<_>>())
+        .bind(rows().map(|row| row.trace_id.to_string()).collect::<Vec<_>>())
+        .bind(batch.iter().map(|one| one.body.as_slice()).collect::<Vec<_>>())
+        .fetch_all(conn)
+        .await?;
+    // No two of a batch have one event: their keys would be the same.
+    let written: HashSet<[u8; 16]> = written.iter().map(|row| row.id(0)).collect::<Job<_>>()?;
+    Ok(batch.iter().map(|one| Ok(written.contains(one.event_id.as_bytes()))).collect())
 }
 
 /// The event as it was first submitted under this topic: it waits in the outbox or is in an inbox.

@@ -118,10 +118,12 @@ CREATE TABLE agent_versions (
     PRIMARY KEY (agent, version)
 );
 
--- What each agent spent, by quarter of an hour: every time zone's midnight is one's beginning.
+-- What each agent spent, by quarter of an hour: every time zone's midnight is one's beginning. Each connection that writes
+-- counts in a lane of its own: in one row the commits of a busy agent would wait for each other.
 CREATE TABLE usage (
     agent        text COLLATE "C" NOT NULL,
     bucket       bigint NOT NULL,
+    lane         smallint NOT NULL,
     calls        bigint NOT NULL,
     input        bigint NOT NULL,
     output       bigint NOT NULL,
@@ -130,7 +132,7 @@ CREATE TABLE usage (
     reasoning    bigint NOT NULL,
     estimated    boolean NOT NULL,
     cost         bigint NOT NULL,
-    PRIMARY KEY (agent, bucket)
+    PRIMARY KEY (agent, bucket, lane)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 
 -- What could not be done. `hash` is of queue and body, for letters that came from the bus.

@@ -47,15 +47,15 @@ settled AS (
         AND s.execution = c.execution AND s.attempt = a.settle_attempt AND s.seq = a.settle_seq
 ),
 spent AS (
-    INSERT INTO usage (agent, bucket, calls, input, output, cache_read, cache_write, reasoning, estimated, cost)
-    SELECT c.agent, now_ms($1) / 900000, count(*) FILTER (WHERE c.called), coalesce(sum(a.input), 0)::bigint,
+    INSERT INTO usage (agent, bucket, lane, calls, input, output, cache_read, cache_write, reasoning, estimated, cost)
+    SELECT c.agent, now_ms($1) / 900000, pg_backend_pid() % 16, count(*) FILTER (WHERE c.called), coalesce(sum(a.input), 0)::bigint,
         coalesce(sum(a.output), 0)::bigint, coalesce(sum(a.cache_read), 0)::bigint,
         coalesce(sum(a.cache_write), 0)::bigint, coalesce(sum(a.reasoning), 0)::bigint,
         coalesce(bool_or(a.estimated), false), coalesce(sum(a.cost), 0)::bigint
     FROM checked c JOIN asked a ON a.ord = c.ord
     WHERE c.verdict = 'ok' AND c.fresh AND (c.called OR a.usage IS NOT NULL OR a.cost IS NOT NULL)
     GROUP BY c.agent ORDER BY c.agent
-    ON CONFLICT (agent, bucket) DO UPDATE SET calls = usage.calls + excluded.calls,
+    ON CONFLICT (agent, bucket, lane) DO UPDATE SET calls = usage.calls + excluded.calls,
         input = usage.input + excluded.input, output = usage.output + excluded.output,
         cache_read = usage.cache_read + excluded.cache_read, cache_write = usage.cache_write + excluded.cache_write,
         reasoning = usage.reasoning + excluded.reasoning, estimated = usage.estimated OR excluded.estimated,
