@@ -3,12 +3,15 @@
 //! With a credit in hand it first claims what is due in the store (retries, what a crash left behind), then waits for
 //! whatever comes first: a delivery from the queue, a poke (by its agent, or by the node's scout), or the time of the next
 //! retry. The credit travels with the execution. A delivery is acknowledged once its execution row is committed.
+//! Where order does not matter, several deliveries are on their way in at a time, each with a credit, so that the store can
+//! commit them together.
 //!
 //! There are thousands of feeders, and nearly all of them wait: what one does now and then is boxed, so that its task has
 //! room for waiting only.
 
 use std::{sync::Arc, time::Duration};
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use greenroom_contract::{
     AgentId,
     clock::to_millis,
@@ -79,7 +82,19 @@ impl Feeder {
         let mut wait = FIRST_WAIT;
         let mut next_look = LOOK_ANYWAY;
         let mut blocked = false;
-        while let Some(credit) = self.credit().await {
+        let mut arriving = FuturesUnordered::new();
+        loop {
+            let credit = tokio::select! {
+                () = self.stop.cancelled() => break,
+                Some(again) = arriving.next(), if !arriving.is_empty() => {
+                    look |= again;
+                    continue;
+                }
+                credit = Arc::clone(&self.credits).acquire_owned() => match credit {
+                    Ok(credit) => credit,
+                    Err(_) => break,
+                },
+            };
             if look {
                 match Box::pin(self.claim_one()).await {
                     Ok(Some(claimed)) => {
@@ -98,23 +113,26 @@ impl Feeder {
                 }
             }
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = self.stop.cancelled() => break,
+                Some(again) = arriving.next(), if !arriving.is_empty() => look |= again,
                 delivery = subscription.next(), if !blocked => match delivery {
-                    Some(delivery) => look = Box::pin(self.take_in(delivery, credit)).await,
-                    None => return,
+                    Some(delivery) => {
+                        let arrival = Box::pin(self.take_in(delivery, credit));
+                        if self.kit.spec.ordered() {
+                            look = arrival.await;
+                        } else {
+                            look = false;
+                            arriving.push(arrival);
+                        }
+                    }
+                    None => break,
                 },
                 () = self.poke.notified() => look = true,
                 () = tokio::time::sleep(next_look) => look = true,
             }
         }
-    }
-
-    /// The next free credit; `None` when the feeder is stopped.
-    async fn credit(&self) -> Option<OwnedSemaphorePermit> {
-        tokio::select! {
-            () = self.stop.cancelled() => None,
-            credit = Arc::clone(&self.credits).acquire_owned() => credit.ok(),
-        }
+        // What is on its way in arrives.
+        while arriving.next().await.is_some() {}
     }
 
     async fn pause(&self, wait: &mut Duration) {
