@@ -104,6 +104,7 @@ impl Feeder {
                     Ok(None) => {
                         (blocked, next_look) = Box::pin(self.until_due()).await;
                         wait = FIRST_WAIT;
+                        look = false;
                     }
                     Err(error) => {
                         tracing::warn!(agent = %self.name(), %error, "Due work cannot be looked for; tried again.");

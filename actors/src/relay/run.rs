@@ -1,9 +1,18 @@
 //! The relay's loop.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, ready},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
-use futures::{StreamExt, stream};
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, FuturesUnordered},
+};
 use greenroom_contract::{
+    BoxFuture,
     execution::Failure,
     port::{
         bus::{self, Publication},
@@ -23,6 +32,8 @@ use crate::{execution::persist, ports::Ports, service::service, supervisor::Chil
 
 /// Rows in one go: a confirm window.
 const WINDOW: u32 = 100;
+/// Windows on their way at a time: the next is taken from the store while the one before is being confirmed.
+const WINDOWS: usize = 4;
 /// How often the outbox is looked at without a reason to: retries become due by time.
 const LOOK_ANYWAY: Duration = Duration::from_millis(500);
 /// How long the bus may take to confirm a batch; then it counts as unavailable and the rows are tried again.
@@ -48,38 +59,82 @@ async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
         tracing::info!(rows = again, "Events that had reached no inbox are published again.");
     }
     let mut reconnects = ports.bus.reconnects();
+    let mut windows = Windows::new();
     let mut told_at = None;
     loop {
         if stop.is_cancelled() && told_at.get_or_insert_with(Instant::now).elapsed() > LAST_ROUNDS {
-            return Ok(());
+            return landed(windows).await;
         }
         if reconnects.has_changed().unwrap_or(false) {
             reconnects.mark_unchanged();
+            // What was confirmed by the old connection is marked as published first, or it would be passed over.
+            landed(std::mem::take(&mut windows)).await?;
             let again = persist("redrive", || ports.state.redrive_outbox()).await.map_err(failed)?;
             tracing::info!(
                 rows = again,
                 "The bus is connected again: events not known to have arrived are published again."
             );
         }
-        let rows = persist("outbox", || ports.state.claim_outbox(&ports.node, WINDOW)).await.map_err(failed)?;
+        let claim = persist("outbox", || ports.state.claim_outbox(&ports.node, WINDOW));
+        let rows = beside(&mut windows, claim).await?.map_err(failed)?;
         if rows.is_empty() {
             if told_at.is_some() {
-                return Ok(());
+                return landed(windows).await;
             }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = ports.outbox.notified() => {}
-                () = reconnected(&mut reconnects) => {
-                    // Taken up at the top.
-                    reconnects.mark_changed();
-                }
-                () = tokio::time::sleep(LOOK_ANYWAY) => {}
+            let look_anyway = Instant::now() + LOOK_ANYWAY;
+            let mut look = false;
+            while !look {
+                look = tokio::select! {
+                    () = stop.cancelled() => true,
+                    () = ports.outbox.notified() => true,
+                    () = reconnected(&mut reconnects) => {
+                        // Taken up at the top.
+                        reconnects.mark_changed();
+                        true
+                    }
+                    // A reply that went may have held back the next one to its address.
+                    Some(replied) = windows.next(), if !windows.is_empty() => replied?,
+                    () = tokio::time::sleep_until(look_anyway) => true,
+                };
             }
             continue;
         }
-        let outcomes = send(&outlet, rows).await;
-        persist("outbox", || ports.state.settle_outbox(outcomes.clone())).await.map_err(failed)?;
+        if windows.len() == WINDOWS
+            && let Some(replied) = windows.next().await
+        {
+            replied?;
+        }
+        windows.push(Box::pin(window(&outlet, rows)));
     }
+}
+
+/// Windows on their way, each of which says in the end whether replies were in it. Rows of a later one may overtake only
+/// those that were not taken at their first try.
+type Windows<'a> = FuturesUnordered<BoxFuture<'a, Result<bool, Failure>>>;
+
+/// Awaits `work` while the windows go on.
+async fn beside<T>(windows: &mut Windows<'_>, work: impl Future<Output = T>) -> Result<T, Failure> {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return Ok(done),
+            Some(replied) = windows.next(), if !windows.is_empty() => {
+                replied?;
+            }
+        }
+    }
+}
+
+/// Awaits every window.
+async fn landed(windows: Windows<'_>) -> Result<(), Failure> {
+    windows.try_for_each(|_| ready(Ok(()))).await
+}
+
+async fn window(outlet: &Outlet, rows: Vec<OutboxRow>) -> Result<bool, Failure> {
+    let replied = rows.iter().any(|row| matches!(row.outgoing, Outgoing::Reply { .. }));
+    let outcomes = send(outlet, rows).await;
+    persist("outbox", || outlet.ports.state.settle_outbox(outcomes.clone())).await.map_err(failed)?;
+    Ok(replied)
 }
 
 /// Resolves when the bus has lost its connection and has it again; never, for a bus that has none to lose.
