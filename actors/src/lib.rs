@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod caretaker;
 pub mod cluster;
+pub mod ends;
 pub mod execution;
 mod fault;
 pub mod lifecycle;

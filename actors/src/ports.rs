@@ -4,17 +4,14 @@ use std::sync::{Arc, atomic::AtomicU64};
 
 use greenroom_config::AgentSpec;
 use greenroom_contract::{
-    BoxFuture, Clock, ExecutionId, NodeId,
+    BoxFuture, Clock, NodeId,
     execution::Failure,
     port::{bus::Bus, llm::Llm, state::State, tool::Toolset},
     tree::Table,
 };
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, broadcast},
-};
+use tokio::{runtime::Handle, sync::Notify};
 
-use crate::{supervisor::Breaker, watchdog::Watchdog};
+use crate::{ends::Ends, supervisor::Breaker, watchdog::Watchdog};
 
 /// The outside world of every actor of a node. Cheap to clone.
 #[derive(Clone)]
@@ -34,7 +31,7 @@ pub struct Ports {
     /// Wakes the relay: something was put into the outbox.
     pub outbox: Arc<Notify>,
     /// Tells who waits that an execution has ended; the store is asked for how. A missed one is found by polling.
-    pub ended: broadcast::Sender<ExecutionId>,
+    pub ended: Ends,
     /// Executions that had to be aborted and given back because the time to stop was over.
     pub given_back: Arc<AtomicU64>,
     /// Where executions run: on threads of their own, so that one that does not give its thread back is in the way of no

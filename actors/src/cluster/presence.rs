@@ -132,8 +132,7 @@ impl Speaker {
             },
             ENDED => {
                 if let Some(ended) = unpack::<Ended>(&said.body).filter(|ended| ended.by != self.cluster.face.node) {
-                    // Nobody may be waiting.
-                    ended.ids.into_iter().for_each(|id| drop(self.cluster.ends.send(id)));
+                    ended.ids.into_iter().for_each(|id| self.ports.ended.heard_of(id));
                 }
             }
             _ => {}

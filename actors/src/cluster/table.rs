@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use greenroom_contract::{
-    AgentId, ExecutionId, NodeId,
+    AgentId, NodeId,
     execution::Failure,
     port::{
         bus::Bus,
@@ -14,15 +14,12 @@ use greenroom_contract::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::{sync::broadcast, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     commands::Asks,
     heard::{Branch, Heard, UNHEARD},
 };
-
-/// How many ends of executions a slow waiter may lag behind before it has to ask the store.
-const ENDS_KEPT: usize = 1024;
 
 /// What a node says of itself in each broadcast.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,15 +41,13 @@ pub struct Cluster {
     pub(super) face: Face,
     pub(super) bus: Arc<dyn Bus>,
     pub(super) asks: Asks,
-    /// Executions that ended on other nodes; a missed one is found by polling.
-    pub(super) ends: broadcast::Sender<ExecutionId>,
     heard: Mutex<Heard>,
 }
 
 impl Cluster {
     /// A cluster of which nothing was heard yet.
     pub fn new(face: Face, bus: Arc<dyn Bus>) -> Self {
-        Self { face, bus, asks: Asks::default(), ends: broadcast::channel(ENDS_KEPT).0, heard: Mutex::default() }
+        Self { face, bus, asks: Asks::default(), heard: Mutex::default() }
     }
 
     /// What this node says of itself.
@@ -63,11 +58,6 @@ impl Cluster {
     /// Grows with everything that is heard of others.
     pub(crate) fn writes(&self) -> u64 {
         self.heard().writes
-    }
-
-    /// Told of each execution that ended on another node.
-    pub(crate) fn ends(&self) -> broadcast::Receiver<ExecutionId> {
-        self.ends.subscribe()
     }
 
     /// The branches of the other nodes, and whether all of them are whole and reachable.

@@ -180,8 +180,7 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
     match persist_under(Some(&context.pulse), "finish", || ports.state.finish(fence, finish.clone())).await {
         Ok(()) => {
             ports.outbox.notify_one();
-            // Nobody may be waiting.
-            drop(ports.ended.send(fence.execution));
+            ports.ended.tell(fence.execution);
             ending
         }
         Err(greenroom_contract::port::state::Error::Fenced) => fenced(),

@@ -16,16 +16,15 @@ use greenroom_contract::{
     tree::Tree,
 };
 use serde_json::json;
-use tokio::{
-    sync::broadcast::{Receiver, error::RecvError},
-    time::Instant,
-};
+use tokio::time::Instant;
 
 use super::registry::Orchestrator;
 use crate::cluster::NodeVerb;
 
 /// How often a waiting caller looks into the store without being told to: another node may finish the execution.
 const LOOK_ANYWAY: Duration = Duration::from_millis(250);
+/// When it looks for the first time: it may have ended long ago.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
 
 impl Operator for Orchestrator {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Invoked, Error>> {
@@ -61,8 +60,7 @@ impl Operator for Orchestrator {
                 // Whoever runs it finds out at its next write anyway; this only saves the call that is under way.
                 cluster.tell(verb).await;
             }
-            // Nobody may be waiting.
-            drop(self.inner.ports.ended.send(execution));
+            self.inner.ports.ended.tell(execution);
             Ok(())
         })
     }
@@ -147,23 +145,17 @@ impl Orchestrator {
 
     async fn wait_for(&self, id: ExecutionId, at_most: Duration) -> Result<Execution, Error> {
         let deadline = Instant::now() + at_most;
-        // Listening begins before the first look, so that no end is missed between.
-        let mut ended = self.inner.ports.ended.subscribe();
-        let mut elsewhere = self.cluster().map(|cluster| cluster.ends());
+        // Most callers wait for what they have just given, and many answers are there soon: the store is asked once.
+        let ended = self.inner.ports.ended.listen(id);
+        let mut look_anyway = FIRST_LOOK;
         loop {
+            // Either way the store is asked.
+            drop(tokio::time::timeout_at(deadline.min(Instant::now() + look_anyway), ended.heard()).await);
+            look_anyway = LOOK_ANYWAY;
             let execution = self.inner.ports.state.execution(id).await?.ok_or_else(|| not_found("execution", &id))?;
             if execution.status.is_final() || Instant::now() >= deadline {
                 return Ok(execution);
             }
-            let look_again = deadline.min(Instant::now() + LOOK_ANYWAY);
-            let heard = async {
-                tokio::select! {
-                    () = end_of(id, Some(&mut ended)) => {}
-                    () = end_of(id, elsewhere.as_mut()) => {}
-                }
-            };
-            // Either way the store is asked again.
-            drop(tokio::time::timeout_at(look_again, heard).await);
         }
     }
 
@@ -225,18 +217,6 @@ fn component(name: &str, bad: Vec<String>) -> ComponentHealth {
     let status = if bad.is_empty() { HealthStatus::Ok } else { HealthStatus::Degraded };
     let reason = (!bad.is_empty()).then(|| bad.join("; "));
     ComponentHealth { component: name.to_owned(), status, reason }
-}
-
-/// Resolves when the execution may have ended; never, where nothing is told.
-async fn end_of(id: ExecutionId, ends: Option<&mut Receiver<ExecutionId>>) {
-    let Some(ends) = ends else { return std::future::pending().await };
-    loop {
-        match ends.recv().await {
-            Ok(other) if other != id => {}
-            Ok(_) | Err(RecvError::Lagged(_)) => return,
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
-    }
 }
 
 fn not_found(what: &str, which: &dyn std::fmt::Display) -> Error {

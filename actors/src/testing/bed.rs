@@ -25,10 +25,7 @@ use greenroom_contract::{
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::{
-    sync::{Notify, broadcast},
-    time::Instant,
-};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{bus::Queues, store::Store};
 use crate::{
@@ -219,7 +216,7 @@ impl Bed {
             outfitter: Arc::new(Wardrobe(Arc::clone(&script))),
             table: Table::new(&node),
             outbox: Arc::default(),
-            ended: broadcast::channel(16).0,
+            ended: Default::default(),
             given_back: Arc::default(),
             executions: tokio::runtime::Handle::current(),
             watchdog: dog,

@@ -28,11 +28,7 @@ use greenroom_contract::{
     tree::{Place, Table},
 };
 use serde_json::Value;
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, broadcast},
-    time::Instant,
-};
+use tokio::{runtime::Handle, sync::Notify, time::Instant};
 
 use super::{
     cast::{NoReplies, Wardrobe},
@@ -75,7 +71,7 @@ impl House {
             outfitter: Arc::new(Wardrobe { model: Arc::clone(&world.model) }),
             table: table.clone(),
             outbox: Arc::new(Notify::new()),
-            ended: broadcast::channel(1024).0,
+            ended: Default::default(),
             given_back: Arc::default(),
             executions: Handle::current(),
             // It judges nobody here: no sampler runs it, and what it decides is tested where it lives.

@@ -28,7 +28,7 @@ use greenroom_gateway::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{Mutex, Notify, broadcast, mpsc},
+    sync::{Mutex, Notify, mpsc},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -40,9 +40,6 @@ use super::{
     stage::Stage,
     time_to_stop::TimeToStop,
 };
-
-/// How many ends of executions a slow waiter may lag behind before it has to ask the store.
-const ENDS_KEPT: usize = 1024;
 
 /// A node that is up.
 pub struct Node {
@@ -89,7 +86,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         outfitter: Arc::new(Wardrobe::new(env.clone(), http, clock)),
         table: table.clone(),
         outbox: Arc::new(Notify::new()),
-        ended: broadcast::channel(ENDS_KEPT).0,
+        ended: Default::default(),
         given_back: Arc::default(),
         executions: stage.handle(),
         watchdog: watchdog.clone(),
