@@ -1,0 +1,59 @@
+//! What the cluster's backends cost: RabbitMQ, PostgreSQL and Redis, each part beside the bare libraries that do the same
+//! durable work on the same servers in the same run. `tests/README.md` says how it is run and read.
+#![expect(clippy::print_stdout, reason = "a measurement is printed")]
+
+mod celery;
+mod conversation;
+mod executions;
+mod growth;
+mod journal;
+mod node;
+mod raw;
+mod state;
+mod stats;
+
+use kit::servers;
+
+/// What is asked of an agent.
+const INPUT: &str = "where is my parcel? it was to arrive on Monday";
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() {
+    // Cargo itself passes `--bench`.
+    let parts: Vec<String> = std::env::args().skip(1).filter(|part| !part.starts_with("--")).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
+    let measured = match runtime {
+        Ok(runtime) => runtime.block_on(measure(&parts)),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = measured {
+        say(&format!("the bench failed: {error}"));
+        std::process::exit(1);
+    }
+}
+
+async fn measure(parts: &[String]) -> Outcome<()> {
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
+    let servers = servers::shared();
+    if wanted("executions") || wanted("celery") {
+        executions::measure(servers, wanted("celery")).await?;
+    }
+    if wanted("journal") {
+        journal::measure(servers).await?;
+    }
+    if wanted("state") {
+        state::measure(servers).await?;
+    }
+    if wanted("conversation") {
+        conversation::measure(servers).await?;
+    }
+    if wanted("growth") {
+        growth::measure(servers).await?;
+    }
+    Ok(())
+}
+
+fn say(line: &str) {
+    println!("{line}");
+}
