@@ -8,6 +8,7 @@ pub mod execution;
 mod fault;
 pub mod lifecycle;
 pub mod orchestrator;
+pub mod outbox;
 pub mod ports;
 pub mod relay;
 pub mod service;

@@ -9,9 +9,9 @@ use greenroom_contract::{
     port::{bus::Bus, llm::Llm, state::State, tool::Toolset},
     tree::Table,
 };
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::runtime::Handle;
 
-use crate::{ends::Ends, supervisor::Breaker, watchdog::Watchdog};
+use crate::{ends::Ends, outbox::Outbox, supervisor::Breaker, watchdog::Watchdog};
 
 /// The outside world of every actor of a node. Cheap to clone.
 #[derive(Clone)]
@@ -28,8 +28,8 @@ pub struct Ports {
     pub outfitter: Arc<dyn Outfitter>,
     /// The supervision tree.
     pub table: Table,
-    /// Wakes the relay: something was put into the outbox.
-    pub outbox: Arc<Notify>,
+    /// The way to the relay: something was put into the outbox.
+    pub outbox: Arc<Outbox>,
     /// Tells who waits that an execution has ended; the store is asked for how. A missed one is found by polling.
     pub ended: Ends,
     /// Executions that had to be aborted and given back because the time to stop was over.

@@ -179,7 +179,7 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
     context.progress.begin("end".to_owned(), END);
     match persist_under(Some(&context.pulse), "finish", || ports.state.finish(fence, finish.clone())).await {
         Ok(()) => {
-            ports.outbox.notify_one();
+            ports.outbox.ring();
             ports.ended.tell(fence.execution);
             ending
         }

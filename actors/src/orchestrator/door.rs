@@ -9,7 +9,7 @@ use greenroom_contract::{
         operator::{
             AgentView, ComponentHealth, Error, Health, HealthStatus, Invocation, Invoked, NodeView, Operator, Scope,
         },
-        state::Submission,
+        state::{OutboxRow, Outgoing, Submission, Submitted},
     },
     status::{AgentStatus, ExecutionStatus},
     topic::check_open_topic,
@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::registry::Orchestrator;
-use crate::cluster::NodeVerb;
+use crate::{cluster::NodeVerb, ports::Ports};
 
 /// How often a waiting caller looks into the store without being told to: another node may finish the execution.
 const LOOK_ANYWAY: Duration = Duration::from_millis(250);
@@ -35,8 +35,7 @@ impl Operator for Orchestrator {
         Box::pin(async move {
             self.check_open()?;
             check_open_topic(&event.event_type).map_err(|why| Error::Invalid { why: format!("event_type {why}") })?;
-            self.inner.ports.state.submit(Submission { event, agent: None }).await?;
-            self.inner.ports.outbox.notify_one();
+            self.submit(event, None).await?;
             Ok(())
         })
     }
@@ -131,8 +130,7 @@ impl Orchestrator {
             event.event_id = EventId::derived(&["invoke", agent.as_str(), key]);
         }
         let state = &self.inner.ports.state;
-        let submitted = state.submit(Submission { event, agent: Some(agent.clone()) }).await?;
-        self.inner.ports.outbox.notify_one();
+        let submitted = self.submit(event, Some(agent.clone())).await?;
         let execution_id = ExecutionId::of(&agent, submitted.event.event_id);
         let status = match submitted.repeated {
             true => state.execution(execution_id).await?.map_or(ExecutionStatus::Queued, |execution| execution.status),
@@ -141,6 +139,27 @@ impl Orchestrator {
         let trace_id = submitted.event.trace_id;
         tracing::info!(%agent, %execution_id, repeated = submitted.repeated, "Invocation taken in.");
         Ok(Invoked { execution_id, trace_id, status })
+    }
+
+    /// Writes the outbox row, and hands it to the relay at once where the store can lease it to us in the same commit.
+    async fn submit(&self, event: Event, agent: Option<AgentId>) -> Result<Submitted, Error> {
+        let Ports { state, outbox, node, .. } = &*self.inner.ports;
+        let mandatory = agent.is_some();
+        let submission = Submission { event, agent };
+        if !outbox.has_room() {
+            let submitted = state.submit(submission).await?;
+            outbox.ring();
+            return Ok(submitted);
+        }
+        let (submitted, leased) = state.submit_leased(submission, node).await?;
+        match leased {
+            Some(id) => {
+                let outgoing = Outgoing::Event { event: submitted.event.clone(), mandatory };
+                outbox.hand(OutboxRow { id, outgoing, attempts: 0 });
+            }
+            None => outbox.ring(),
+        }
+        Ok(submitted)
     }
 
     async fn wait_for(&self, id: ExecutionId, at_most: Duration) -> Result<Execution, Error> {

@@ -2,12 +2,14 @@
 //!
 //! Life: it makes due again what was published and reached no inbox before this start; then it takes rows that are due,
 //! publishes events in batches, sends replies, and says of each row what became of it. A row that must reach an inbox
-//! goes only when the inbox has it; others go when they were confirmed. It is woken when something is put into the
-//! outbox, and looks by itself now and then, because a wake-up is only a hint.
+//! goes only when the inbox has it; others go when they were confirmed. Several windows are on their way at a time, and
+//! what a door of this node submits is leased to it in the same commit and handed to it (`Outbox`). It is woken when
+//! something is put into the outbox, and looks by itself now and then, because a wake-up is only a hint.
 
 mod outlet;
 mod run;
 mod step;
+mod windows;
 
 pub(crate) use run::reconnected;
 pub use run::relay;

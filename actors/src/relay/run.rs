@@ -1,18 +1,9 @@
 //! The relay's loop.
 
-use std::{
-    future::{Future, ready},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use futures::{
-    StreamExt, TryStreamExt,
-    stream::{self, FuturesUnordered},
-};
+use futures::{StreamExt, stream};
 use greenroom_contract::{
-    BoxFuture,
     execution::Failure,
     port::{
         bus::{self, Publication},
@@ -27,13 +18,12 @@ use tracing::Instrument;
 use super::{
     outlet::Outlet,
     step::{after_publish, after_reply},
+    windows::Windows,
 };
 use crate::{execution::persist, ports::Ports, service::service, supervisor::ChildSpec};
 
 /// Rows in one go: a confirm window.
 const WINDOW: u32 = 100;
-/// Windows on their way at a time: the next is taken from the store while the one before is being confirmed.
-const WINDOWS: usize = 4;
 /// How often the outbox is looked at without a reason to: retries become due by time.
 const LOOK_ANYWAY: Duration = Duration::from_millis(500);
 /// How long the bus may take to confirm a batch; then it counts as unavailable and the rows are tried again.
@@ -59,82 +49,54 @@ async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
         tracing::info!(rows = again, "Events that had reached no inbox are published again.");
     }
     let mut reconnects = ports.bus.reconnects();
-    let mut windows = Windows::new();
-    let mut told_at = None;
+    let mut windows = Windows::new(&outlet);
+    let (mut look, mut told_at) = (true, None);
+    let mut look_anyway = Instant::now() + LOOK_ANYWAY;
     loop {
         if stop.is_cancelled() && told_at.get_or_insert_with(Instant::now).elapsed() > LAST_ROUNDS {
-            return landed(windows).await;
+            return windows.land().await;
         }
         if reconnects.has_changed().unwrap_or(false) {
             reconnects.mark_unchanged();
-            // What was confirmed by the old connection is marked as published first, or it would be passed over.
-            landed(std::mem::take(&mut windows)).await?;
+            // What the old connection confirmed is marked as published first, or it would be passed over.
+            windows.land().await?;
             let again = persist("redrive", || ports.state.redrive_outbox()).await.map_err(failed)?;
             tracing::info!(
                 rows = again,
                 "The bus is connected again: events not known to have arrived are published again."
             );
+            look = true;
         }
-        let claim = persist("outbox", || ports.state.claim_outbox(&ports.node, WINDOW));
-        let rows = beside(&mut windows, claim).await?.map_err(failed)?;
-        if rows.is_empty() {
+        let handed = ports.outbox.take();
+        for window in handed.chunks(WINDOW as usize) {
+            windows.send(window.to_vec()).await?;
+        }
+        look |= ports.outbox.is_rung() || stop.is_cancelled();
+        if look {
+            let claim = persist("outbox", || ports.state.claim_outbox(&ports.node, WINDOW));
+            let rows = windows.beside(claim).await?.map_err(failed)?;
+            look_anyway = Instant::now() + LOOK_ANYWAY;
+            look = !rows.is_empty();
+            if look {
+                windows.send(rows).await?;
+                continue;
+            }
             if told_at.is_some() {
-                return landed(windows).await;
+                return windows.land().await;
             }
-            let look_anyway = Instant::now() + LOOK_ANYWAY;
-            let mut look = false;
-            while !look {
-                look = tokio::select! {
-                    () = stop.cancelled() => true,
-                    () = ports.outbox.notified() => true,
-                    () = reconnected(&mut reconnects) => {
-                        // Taken up at the top.
-                        reconnects.mark_changed();
-                        true
-                    }
-                    // A reply that went may have held back the next one to its address.
-                    Some(replied) = windows.next(), if !windows.is_empty() => replied?,
-                    () = tokio::time::sleep_until(look_anyway) => true,
-                };
-            }
-            continue;
         }
-        if windows.len() == WINDOWS
-            && let Some(replied) = windows.next().await
-        {
-            replied?;
-        }
-        windows.push(Box::pin(window(&outlet, rows)));
-    }
-}
-
-/// Windows on their way, each of which says in the end whether replies were in it. Rows of a later one may overtake only
-/// those that were not taken at their first try.
-type Windows<'a> = FuturesUnordered<BoxFuture<'a, Result<bool, Failure>>>;
-
-/// Awaits `work` while the windows go on.
-async fn beside<T>(windows: &mut Windows<'_>, work: impl Future<Output = T>) -> Result<T, Failure> {
-    let mut work = pin!(work);
-    loop {
         tokio::select! {
-            done = &mut work => return Ok(done),
-            Some(replied) = windows.next(), if !windows.is_empty() => {
-                replied?;
+            () = stop.cancelled() => {}
+            () = ports.outbox.news() => {}
+            () = reconnected(&mut reconnects) => {
+                // Taken up at the top.
+                reconnects.mark_changed();
             }
+            // A reply that went may have held back the next one to its address.
+            replied = windows.next() => look = replied?,
+            () = tokio::time::sleep_until(look_anyway) => look = true,
         }
     }
-}
-
-/// Awaits every window.
-async fn landed(windows: Windows<'_>) -> Result<(), Failure> {
-    windows.try_for_each(|_| ready(Ok(()))).await
-}
-
-async fn window(outlet: &Outlet, rows: Vec<OutboxRow>) -> Result<bool, Failure> {
-    let replied = rows.iter().any(|row| matches!(row.outgoing, Outgoing::Reply { .. }));
-    let outcomes = send(outlet, rows).await;
-    persist("outbox", || outlet.ports.state.settle_outbox(outcomes.clone())).await.map_err(failed)?;
-    Ok(replied)
 }
 
 /// Resolves when the bus has lost its connection and has it again; never, for a bus that has none to lose.
@@ -145,7 +107,7 @@ pub(crate) async fn reconnected(reconnects: &mut watch::Receiver<u64>) {
 }
 
 /// Sends what is due. Replies go beside the events, so that a slow person does not hold up the bus.
-async fn send(outlet: &Outlet, rows: Vec<OutboxRow>) -> Vec<(OutboxId, OutboxOutcome)> {
+pub(super) async fn send(outlet: &Outlet, rows: Vec<OutboxRow>) -> Vec<(OutboxId, OutboxOutcome)> {
     let mut events = Vec::new();
     let mut replies = Vec::new();
     for row in rows {
@@ -220,6 +182,6 @@ async fn deliver(outlet: &Outlet, replies: Vec<(OutboxId, u32, Reply)>) -> Vec<(
         .await
 }
 
-fn failed(error: greenroom_contract::port::state::Error) -> Failure {
+pub(super) fn failed(error: greenroom_contract::port::state::Error) -> Failure {
     Failure::new("store", error.to_string())
 }

@@ -19,7 +19,7 @@ const INPUT: &str = "where is my parcel? it was to arrive on Monday";
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-fn main() {
+fn main() -> std::process::ExitCode {
     // Cargo itself passes `--bench`.
     let parts: Vec<String> = std::env::args().skip(1).filter(|part| !part.starts_with("--")).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
@@ -27,9 +27,12 @@ fn main() {
         Ok(runtime) => runtime.block_on(measure(&parts)),
         Err(error) => Err(error.into()),
     };
-    if let Err(error) = measured {
-        say(&format!("the bench failed: {error}"));
-        std::process::exit(1);
+    match measured {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("the bench failed: {error}"));
+            std::process::ExitCode::FAILURE
+        }
     }
 }
 

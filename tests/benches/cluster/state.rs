@@ -79,7 +79,8 @@ pub(crate) async fn measure(servers: &Shared) -> Outcome<()> {
     wait::until("the hot tier to be up", limit, async || tier.health().reason.is_none()).await;
     let state: Arc<dyn State> = Arc::new(Tiered::new(Arc::new(durable), tier));
     state.heartbeat(&NodeId::new("bench"), Duration::from_secs(3600)).await?;
-    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).min_connections(CONNECTIONS).test_before_acquire(false);
+    let pool =
+        PgPoolOptions::new().max_connections(CONNECTIONS).min_connections(CONNECTIONS).test_before_acquire(false);
     let pool = pool.connect(&theirs.database.url).await?;
     sqlx::raw_sql(TABLES).execute(&pool).await?;
     let redis = Builder::from_config(Config::from_url(&theirs.redis.url)?).build()?;

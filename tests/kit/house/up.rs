@@ -28,7 +28,7 @@ use greenroom_contract::{
     tree::{Place, Table},
 };
 use serde_json::Value;
-use tokio::{runtime::Handle, sync::Notify, time::Instant};
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     cast::{NoReplies, Wardrobe},
@@ -70,7 +70,7 @@ impl House {
             clock: Arc::clone(&world.clock),
             outfitter: Arc::new(Wardrobe { model: Arc::clone(&world.model) }),
             table: table.clone(),
-            outbox: Arc::new(Notify::new()),
+            outbox: Arc::default(),
             ended: Default::default(),
             given_back: Arc::default(),
             executions: Handle::current(),

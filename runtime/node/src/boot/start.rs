@@ -28,7 +28,7 @@ use greenroom_gateway::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{Mutex, Notify, mpsc},
+    sync::{Mutex, mpsc},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -85,7 +85,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         clock: Arc::clone(&clock),
         outfitter: Arc::new(Wardrobe::new(env.clone(), http, clock)),
         table: table.clone(),
-        outbox: Arc::new(Notify::new()),
+        outbox: Arc::default(),
         ended: Default::default(),
         given_back: Arc::default(),
         executions: stage.handle(),

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long a relay has a row before another may take it.
-const LEASE_MS: i64 = 30_000;
+pub(super) const LEASE_MS: i64 = 30_000;
 /// The relay's calls go over one lane, so that they keep their order.
 const OUTBOX: &str = "outbox";
 

@@ -194,7 +194,15 @@ async fn health(store: &PostgresState) -> Result<()> {
 
 impl State for PostgresState {
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Submitted>> {
-        Box::pin(submit::submit(self, submission))
+        Box::pin(async move { Ok(submit::submit(self, submission, None).await?.0) })
+    }
+
+    fn submit_leased(
+        &self,
+        submission: Submission,
+        node: &NodeId,
+    ) -> BoxFuture<'_, Result<(Submitted, Option<OutboxId>)>> {
+        Box::pin(submit::submit(self, submission, Some(node.clone())))
     }
 
     fn claim_outbox(&self, node: &NodeId, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {

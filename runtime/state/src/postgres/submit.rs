@@ -1,10 +1,10 @@
 //! The door: a command or event comes in and is durable in the outbox before anybody is told so.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use greenroom_contract::{
-    AgentId, BoxFuture, Event, EventId, ExecutionId,
-    port::state::{Result, Submission, Submitted},
+    AgentId, BoxFuture, Event, EventId, ExecutionId, NodeId,
+    port::state::{OutboxId, Result, Submission, Submitted},
 };
 use sqlx::PgConnection;
 
@@ -13,6 +13,7 @@ use super::{
     columns::Columns,
     fault::{Fault, Job},
     options::Now,
+    relay::LEASE_MS,
     row,
     store::PostgresState,
 };
@@ -28,16 +29,24 @@ pub(super) struct Submitting {
     event_id: EventId,
     execution: Option<ExecutionId>,
     body: Vec<u8>,
+    node: Option<NodeId>,
 }
 
-pub(super) async fn submit(store: &PostgresState, Submission { event, agent }: Submission) -> Result<Submitted> {
+/// Submits, and leases the new row to the relay of `node`, if one is named.
+pub(super) async fn submit(
+    store: &PostgresState,
+    Submission { event, agent }: Submission,
+    node: Option<NodeId>,
+) -> Result<(Submitted, Option<OutboxId>)> {
     let mandatory = agent.is_some();
     let row = Arc::new(NewRow::event(&event, agent, mandatory)?);
     let event_id = event.event_id;
     let (execution, body) = (row.execution(), row.body.clone().into_bytes());
-    let request = Submitting { row: Arc::clone(&row), event_id, execution, body };
-    if store.lane(key(event_id.as_bytes())).ask(|reply| Waiting::Submit(Ask { request, reply })).await? {
-        return Ok(Submitted { event, repeated: false });
+    let leased = node.is_some();
+    let request = Submitting { row: Arc::clone(&row), event_id, execution, body, node };
+    let lane = store.lane(key(event_id.as_bytes()));
+    if let Some(id) = lane.ask(|reply| Waiting::Submit(Ask { request, reply })).await? {
+        return Ok((Submitted { event, repeated: false }, leased.then_some(id)));
     }
     // It was seen before, or goes just now: what became of it is found out alone.
     let call = calling::<Option<Stored>, _>(move |conn, now| {
@@ -54,29 +63,33 @@ pub(super) async fn submit(store: &PostgresState, Submission { event, agent }: S
         })
     });
     let Some(first) = store.statement(key(event_id.as_bytes()), call).await? else {
-        return Ok(Submitted { event, repeated: false });
+        return Ok((Submitted { event, repeated: false }, None));
     };
     let first: Event = codec::decode_json(first).map_err(corrupt(format_args!("event {event_id}")))?;
     if first.payload != event.payload {
         return Err(conflict(format!("the idempotency key of event {event_id} was used for another request")));
     }
-    Ok(Submitted { event: first, repeated: true })
+    Ok((Submitted { event: first, repeated: true }, None))
 }
 
 impl Batched for Submitting {
-    /// Whether it was written.
-    type Done = bool;
+    /// The row's id, if it was written.
+    type Done = Option<OutboxId>;
 
     fn keys(&self) -> Vec<u64> {
         vec![key(self.event_id.as_bytes())]
     }
 
-    fn run<'a>(batch: &'a [Self], conn: &'a mut PgConnection, now: Now) -> BoxFuture<'a, Job<Vec<Result<bool>>>> {
+    fn run<'a>(
+        batch: &'a [Self],
+        conn: &'a mut PgConnection,
+        now: Now,
+    ) -> BoxFuture<'a, Job<Vec<Result<Option<OutboxId>>>>> {
         Box::pin(write(batch, conn, now))
     }
 }
 
-async fn write(batch: &[Submitting], conn: &mut PgConnection, now: Now) -> Job<Vec<Result<bool>>> {
+async fn write(batch: &[Submitting], conn: &mut PgConnection, now: Now) -> Job<Vec<Result<Option<OutboxId>>>> {
     const SQL: &str = include_str!("statements/submit.sql");
     let rows = || batch.iter().map(|one| &one.row);
     let written = sqlx::query(SQL)
@@ -89,11 +102,15 @@ async fn write(batch: &[Submitting], conn: &mut PgConnection, now: Now) -> Job<V
         .bind(rows().map(|row| row.mandatory).collect::<Vec<_>>())
         .bind(rows().map(|row| row.trace_id.to_string()).collect::<Vec<_>>())
         .bind(batch.iter().map(|one| one.body.as_slice()).collect::<Vec<_>>())
+        .bind(batch.iter().map(|one| one.node.as_ref().map(NodeId::as_str)).collect::<Vec<_>>())
+        .bind(LEASE_MS)
         .fetch_all(conn)
         .await?;
     // No two of a batch have one event: their keys would be the same.
-    let written: HashSet<[u8; 16]> = written.iter().map(|row| row.id(0)).collect::<Job<_>>()?;
-    Ok(batch.iter().map(|one| Ok(written.contains(one.event_id.as_bytes()))).collect())
+    let written: HashMap<[u8; 16], i64> =
+        written.iter().map(|row| Ok((row.id(0)?, row.get_at(1)?))).collect::<Job<_>>()?;
+    let id = |one: &Submitting| written.get(one.event_id.as_bytes()).copied().map(OutboxId);
+    Ok(batch.iter().map(|one| Ok(id(one))).collect())
 }
 
 /// The event as it was first submitted under this topic: it waits in the outbox or is in an inbox.

@@ -114,7 +114,8 @@ impl RedisTier {
 
     /// An entry, if it is there and Redis tells soon.
     pub(super) async fn get(&self, key: &str) -> Option<Vec<u8>> {
-        self.inner.ask(self.inner.client.get::<Option<Vec<u8>>, _>(key)).await.flatten()
+        // The client's futures are large.
+        Box::pin(self.inner.ask(self.inner.client.get::<Option<Vec<u8>>, _>(key))).await.flatten()
     }
 
     /// Sets an entry unless a newer one is there. One that cannot be set is deleted when Redis is back.
@@ -123,7 +124,7 @@ impl RedisTier {
         let ttl = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
         let args: Vec<fred::types::Value> = vec![fred::types::Value::Bytes(entry.into()), ttl.into()];
         let set = self.inner.client.eval::<i64, _, _, _>(SET_IF_NEWER, key.as_str(), args);
-        if self.inner.ask(set).await.is_none() {
+        if Box::pin(self.inner.ask(set)).await.is_none() {
             self.missed(key);
         }
     }

@@ -138,6 +138,14 @@ impl State for Tiered {
         self.durable.submit(submission)
     }
 
+    fn submit_leased(
+        &self,
+        submission: Submission,
+        node: &NodeId,
+    ) -> BoxFuture<'_, Result<(Submitted, Option<OutboxId>)>> {
+        self.durable.submit_leased(submission, node)
+    }
+
     fn claim_outbox(&self, node: &NodeId, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
         self.durable.claim_outbox(node, limit)
     }

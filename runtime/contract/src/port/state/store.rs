@@ -27,6 +27,18 @@ pub trait State: Send + Sync + 'static {
     /// one message under two topics, and the inbox lets each subscriber have it once.
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Submitted>>;
 
+    /// Like [`State::submit`], and the new row is leased to the relay of `node` at once, which then has it without asking:
+    /// its id is returned. A store may leave it to [`State::claim_outbox`], and so does a repetition: then there is none.
+    fn submit_leased(
+        &self,
+        submission: Submission,
+        node: &NodeId,
+    ) -> BoxFuture<'_, Result<(Submitted, Option<OutboxId>)>> {
+        let _ = node;
+        let submitted = self.submit(submission);
+        Box::pin(async move { Ok((submitted.await?, None)) })
+    }
+
     /// Rows that are due, oldest first, leased to `node` so that no other relay takes them; a dead node's come free.
     fn claim_outbox(&self, node: &NodeId, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>>>;
 

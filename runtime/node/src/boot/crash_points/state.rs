@@ -39,6 +39,15 @@ impl State for Dangerous {
         Box::pin(self.between(Deed::Door, about, self.inner.submit(submission)))
     }
 
+    fn submit_leased(
+        &self,
+        submission: Submission,
+        node: &NodeId,
+    ) -> BoxFuture<'_, Result<(Submitted, Option<OutboxId>)>> {
+        let about = submission.event.event_type.clone();
+        Box::pin(self.between(Deed::Door, about, self.inner.submit_leased(submission, node)))
+    }
+
     fn settle_outbox(&self, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> BoxFuture<'_, Result<()>> {
         let words: Vec<&str> = outcomes.iter().map(|(_, outcome)| outcome_word(outcome)).collect();
         Box::pin(self.between(Deed::Mark, words.join(" "), self.inner.settle_outbox(outcomes)))

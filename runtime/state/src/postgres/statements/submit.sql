@@ -1,13 +1,16 @@
 -- Writes many submissions whose event was never seen under its topic, neither on its way nor in any inbox. Answers with
--- those that it wrote.
+-- those that it wrote. Who names a relay leases the row to it.
 WITH asked AS MATERIALIZED (
-    SELECT * FROM unnest($3::bytea[], $4::bytea[], $5::text[], $6::text[], $7::boolean[], $8::text[], $9::bytea[])
-    WITH ORDINALITY AS a (event_id, execution_id, agent, topic, mandatory, trace_id, body, ord)
+    SELECT * FROM unnest($3::bytea[], $4::bytea[], $5::text[], $6::text[], $7::boolean[], $8::text[], $9::bytea[],
+        $10::text[])
+    WITH ORDINALITY AS a (event_id, execution_id, agent, topic, mandatory, trace_id, body, node, ord)
 )
-INSERT INTO outbox (kind, event_id, execution_id, agent, topic, mandatory, trace_id, available_at, created_at, body)
-SELECT $2, a.event_id, a.execution_id, a.agent, a.topic, a.mandatory, a.trace_id, now_ms($1), now_ms($1), a.body
+INSERT INTO outbox (kind, event_id, execution_id, agent, topic, mandatory, trace_id, available_at, created_at, body,
+    lease_owner, lease_until)
+SELECT $2, a.event_id, a.execution_id, a.agent, a.topic, a.mandatory, a.trace_id, now_ms($1), now_ms($1), a.body,
+    a.node, CASE WHEN a.node IS NOT NULL THEN now_ms($1) + $11 END
 FROM asked a
 WHERE NOT EXISTS (SELECT 1 FROM executions e WHERE e.event_id = a.event_id AND e.event_type = a.topic)
 ORDER BY a.ord
 ON CONFLICT DO NOTHING
-RETURNING event_id
+RETURNING event_id, id
