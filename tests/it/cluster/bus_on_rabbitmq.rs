@@ -68,6 +68,7 @@ async fn fresh() -> OnRabbitMq {
 impl Stage for OnRabbitMq {
     const DELIVERY_LIMIT: u32 = DELIVERY_LIMIT;
     const REJECTED_KEEPS_ITS_PLACE: bool = false;
+    const SETTLING_IS_DURABLE: bool = false;
     const REMEMBERS_QUEUES: bool = false;
 
     fn priorities(&self) -> Priorities {

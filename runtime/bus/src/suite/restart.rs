@@ -24,11 +24,14 @@ pub async fn what_was_confirmed_is_there_after_a_crash_and_what_was_accepted_is_
     publish(&*bus, event(&topic, 5)).await;
     let mut deliveries = bus.consume(&name, 10).await.unwrap();
     let mut came = Vec::new();
-    for _ in 1..6 {
+    while came.len() < 5 {
         let delivery = next(&mut deliveries).await;
         let n = number(&delivery.event);
-        assert_eq!(delivery.rejections, u32::from(n == 1));
-        came.push(n);
+        let settled_before = n == 0 || n == 1 && delivery.rejections == 0;
+        if S::SETTLING_IS_DURABLE || !settled_before {
+            assert_eq!(delivery.rejections, u32::from(n == 1));
+            came.push(n);
+        }
         delivery.accept().await.unwrap();
     }
     if S::REJECTED_KEEPS_ITS_PLACE {
@@ -66,7 +69,11 @@ pub async fn dead_letters_and_retired_queues_outlive_a_crash<S: Stage>(stage: S)
         until(&*bus, &name, |info| info.ready == 1).await;
     }
     declare(&*bus, &name, &[]).await;
-    until(&*bus, &name, |info| info.ready == 1).await;
+    until(&*bus, &name, |info| info.ready == 1 || info.ready == 2 && !S::SETTLING_IS_DURABLE).await;
     let mut deliveries = bus.consume(&name, 1).await.unwrap();
-    assert_eq!(take(&mut deliveries, 1).await, [1]);
+    let mut came = take(&mut deliveries, 1).await;
+    if !S::SETTLING_IS_DURABLE && came == [0] {
+        came = take(&mut deliveries, 1).await;
+    }
+    assert_eq!(came, [1]);
 }

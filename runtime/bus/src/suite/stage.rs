@@ -31,6 +31,9 @@ pub trait Stage: Send + Sync + Sized {
     const DELIVERY_LIMIT: u32;
     /// Whether a rejected message keeps its place; else it goes behind what waits.
     const REJECTED_KEEPS_ITS_PLACE: bool = true;
+    /// Whether a delivery is settled for good when the call returns. A broker does not confirm acknowledgements: killed a
+    /// moment later, it may deliver once more what was accepted or rejected.
+    const SETTLING_IS_DURABLE: bool = true;
     /// Whether queues that were declared by an earlier life of the process are counted before they are declared again.
     const REMEMBERS_QUEUES: bool = true;
 
