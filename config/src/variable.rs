@@ -41,7 +41,7 @@ variables! {
     LOG_FORMAT = "GREENROOM_LOG_FORMAT", Some("auto"), false,
         "`json`, `pretty`, or `auto`: pretty on a terminal, else JSON.";
     SHUTDOWN_GRACE = "GREENROOM_SHUTDOWN_GRACE", Some("30s"), false,
-        "How long running executions get to finish when the node stops.";
+        "How long a stop may take in all; running executions get three quarters of it.";
     AMQP_URL = "GREENROOM_AMQP_URL", None, true,
         "RabbitMQ, for example amqp://user:password@host:5672. Absent: the embedded bus.";
     DATABASE_URL = "GREENROOM_DATABASE_URL", None, true,
