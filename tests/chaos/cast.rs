@@ -42,7 +42,7 @@ fn clerk(home: &Home, model: &ModelServer, subject: Subject) -> String {
 }
 
 /// What the model says at its place in the run, however often it is asked.
-fn answer(asked: &Asked, subject: Subject) -> Reply {
+pub(super) fn answer(asked: &Asked, subject: Subject) -> Reply {
     let question = asked.question();
     match turns_since_the_question(asked) {
         0 if subject == Subject::OutgoingEvent => {

@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::process::ExitStatusExt,
     path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -42,12 +43,21 @@ pub struct Report {
     pub resumed: Vec<Duration>,
 }
 
-/// Plays every cell of a subject, one after the other in one home, with these variables for each node.
+/// On what the nodes stand, and who goes on with the work.
+#[derive(Debug, Clone, Default)]
+pub struct Setting {
+    /// Variables of every node: where its servers are. Without them it is embedded.
+    pub environment: Vec<(String, String)>,
+    /// Whether another node goes on with the work of a killed one, and not the same again.
+    pub others_take_over: bool,
+}
+
+/// Plays every cell of a subject, one after the other in one home.
 ///
 /// # Panics
 /// When a promise is broken, with the cell.
-pub async fn kill_everywhere(subject: Subject, environment: &[(String, String)]) -> Report {
-    let stage = Stage::build(subject, environment).await;
+pub async fn kill_everywhere(subject: Subject, setting: &Setting) -> Report {
+    let stage = Stage::build(subject, setting).await;
     let mut played = Vec::new();
     let mut report = Report { cells: 0, kills: 0, summary: Summary::default(), resumed: Vec::new() };
     let mut node = stage.launch().start().await;
@@ -88,22 +98,27 @@ struct Stage {
     model: ModelServer,
     slack: Slack,
     environment: Vec<(String, String)>,
+    others_take_over: bool,
+    launches: AtomicU32,
 }
 
 impl Stage {
-    async fn build(subject: Subject, environment: &[(String, String)]) -> Self {
+    async fn build(subject: Subject, setting: &Setting) -> Self {
         let (home, model, slack) = (Home::new(), ModelServer::start().await, Slack::start().await);
         cast::enter(&home, &model, subject);
-        let mut environment = environment.to_vec();
-        environment.extend(slack.environment());
-        let stage = Self { home, model, slack, environment };
+        let environment = setting.environment.iter().cloned().chain(slack.environment()).collect();
+        let (others_take_over, launches) = (setting.others_take_over, AtomicU32::new(0));
+        let stage = Self { home, model, slack, environment, others_take_over, launches };
         stage.arm("");
         stage
     }
 
     fn launch(&self) -> Launch<'_> {
         let file = self.crash_file().display().to_string();
-        self.home.launch().envs(self.environment.clone()).env("GREENROOM_CRASH_FILE", file)
+        let launch = self.launches.fetch_add(1, Ordering::Relaxed);
+        let node = if self.others_take_over { format!("kit-{launch}") } else { "kit".to_owned() };
+        let launch = self.home.launch().envs(self.environment.clone());
+        launch.env("GREENROOM_CRASH_FILE", file).env("GREENROOM_NODE", node)
     }
 
     fn crash_file(&self) -> PathBuf {

@@ -3,15 +3,21 @@
 //! * `cell`: one place at which a node is killed, and what may follow from it.
 //! * `cast`: the agents that play, and what their model says.
 //! * `matrix`: kills a node at each place of a subject and looks at what became of the work.
+//! * `load`: work that goes on while servers and networks break.
+//! * `cut`: connections that are cut under load.
 //! * `evidence`: what the peers outside counted, and what the node tells of a workflow.
 //! * `invariants`: the one place where it is judged.
 
 mod cast;
 mod cell;
+mod cut;
 mod evidence;
 mod invariants;
+mod load;
 mod matrix;
 
 pub use cell::{Cell, Deed, Subject, When};
+pub use cut::{cut_off, lasts, says_why};
 pub use invariants::Summary;
-pub use matrix::{Report, kill_everywhere};
+pub use load::Load;
+pub use matrix::{Report, Setting, kill_everywhere};

@@ -3,14 +3,14 @@
 //! `kit::chaos` plays it.
 
 use greenroom_contract::execution::Effect;
-use kit::chaos::{Subject, kill_everywhere};
+use kit::chaos::{Setting, Subject, kill_everywhere};
 
 macro_rules! rows {
     ($($name:ident: $subject:expr;)+) => {$(
         #[tokio::test]
         async fn $name() {
             let subject = $subject;
-            let report = kill_everywhere(subject, &[]).await;
+            let report = kill_everywhere(subject, &Setting::default()).await;
             let unknown = subject == Subject::Tool(Effect::AtMostOnce);
             assert_eq!(report.cells, subject.cells().len());
             assert_eq!((report.summary.lost, report.summary.duplicated, report.summary.repaid), (0, 0, 0));

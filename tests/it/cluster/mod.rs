@@ -2,7 +2,14 @@
 
 mod bus_breaks;
 mod bus_on_rabbitmq;
+mod kill_matrix;
+mod outages;
+mod random_kills;
 mod redis_tier;
 mod state_on_postgres;
 mod state_on_postgres_in_trouble;
 mod takeover;
+mod zombies;
+
+/// How long a story waits for what takes a lease, a reconnection or a server's start.
+const LONG: std::time::Duration = std::time::Duration::from_secs(45);

@@ -7,7 +7,7 @@
 //! How a statement meets PostgreSQL: `options` and `server` make a connection, `schema` brings its tables up to date,
 //! `readers` ask, `lanes` write. A lane is a task with a connection of its own: it takes what waits and writes it
 //! together (`ask`), so that no caller who is dropped ever cancels a database call, and so that one round trip and one
-//! commit serve many. `fault` says what went wrong, `doubt` takes back what was claimed for nobody.
+//! commit serve many. `fault` says what went wrong, `doubt` takes back what was claimed for nobody. `scratch` makes a whole database for a test, and drops it.
 
 mod ask;
 mod checkpoint;
@@ -28,6 +28,7 @@ mod readers;
 mod relay;
 mod row;
 mod schema;
+mod scratch;
 mod server;
 mod settling;
 mod steps;
@@ -38,4 +39,5 @@ mod usage;
 
 pub use inspect::inspect;
 pub use options::{Options, Time};
+pub use scratch::{create_database, drop_database};
 pub use store::PostgresState;

@@ -33,7 +33,6 @@ impl Cast {
     }
 
     /// Every agent.
-    #[cfg(test)]
     pub(super) fn agents(&self) -> Vec<String> {
         ROLES.iter().map(|role| self.agent(role)).chain([self.listener()]).collect()
     }

@@ -5,13 +5,14 @@
 //!
 //! * `run` is the whole of it as a list; `options` what was asked for, `dice` chance by a seed;
 //! * `cast` the agents, `model` and `tool` whom they ask, each with a ledger;
-//! * `fleet` the nodes, `load` the work, `chaos` the kills;
+//! * `ground` what the nodes stand on, `fleet` the nodes, `load` the work, `chaos` the kills;
 //! * `judge` what became of the work, `report` how it is told.
 
 mod cast;
 mod chaos;
 mod dice;
 mod fleet;
+mod ground;
 mod judge;
 mod load;
 mod model;

@@ -12,8 +12,8 @@ pub(super) struct Report {
     pub(super) seed: u64,
     pub(super) nodes: usize,
     pub(super) kills: usize,
-    /// `embedded` or the servers' names.
-    pub(super) on: String,
+    /// What the nodes stood on.
+    pub(super) on: &'static str,
     pub(super) took: Duration,
     pub(super) times: Times,
     pub(super) verdict: Verdict,

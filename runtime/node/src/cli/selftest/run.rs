@@ -17,6 +17,7 @@ use super::{
     chaos,
     dice::Dice,
     fleet::Fleet,
+    ground::Ground,
     judge::{Ledger, judge},
     load,
     model::Model,
@@ -38,11 +39,14 @@ pub(in crate::cli) fn selftest(env: &Environment, options: &Selftest, json: bool
     fs::create_dir_all(&folder)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
-        tokio::select! {
-            outcome = play(env, options, &cast, &folder, json) => outcome,
+        let ground = Ground::prepare(env, &cast).await?;
+        let outcome = tokio::select! {
+            outcome = play(env, options, &cast, &ground, &folder, json) => outcome,
             // Dropping the rest kills the nodes.
             _ = tokio::signal::ctrl_c() => Err(Exit { code: 130, message: "interrupted".to_owned() }),
-        }
+        };
+        ground.clean(&cast).await;
+        outcome
     });
     match &outcome {
         Ok(true) => drop(fs::remove_dir_all(&folder)),
@@ -52,11 +56,18 @@ pub(in crate::cli) fn selftest(env: &Environment, options: &Selftest, json: bool
 }
 
 /// Plays it and says whether all is well.
-async fn play(env: &Environment, options: &Selftest, cast: &Cast, folder: &Path, json: bool) -> Result<bool, Exit> {
+async fn play(
+    env: &Environment,
+    options: &Selftest,
+    cast: &Cast,
+    ground: &Ground,
+    folder: &Path,
+    json: bool,
+) -> Result<bool, Exit> {
     let seed = options.seed.unwrap_or_else(|| u64::from(std::process::id()));
     let (kills, events) = (options.kills as usize, options.events as usize);
-    let nodes = 1;
-    if options.nodes > 1 {
+    let nodes = if ground.is_shared() { options.nodes as usize } else { 1 };
+    if nodes < options.nodes as usize {
         output::note(
             "Without GREENROOM_AMQP_URL and GREENROOM_DATABASE_URL there is one node, with its own embedded store.",
         );
@@ -67,13 +78,14 @@ async fn play(env: &Environment, options: &Selftest, cast: &Cast, folder: &Path,
     cast.write(&config, &model.url, &exe, &ledger)?;
     // Only this machine is asked, and no proxy leads to it.
     let http = reqwest::Client::builder().no_proxy().timeout(ANSWER).build().map_err(Exit::failed)?;
-    let mut fleet = Fleet::new(nodes, &cast.prefix, folder, exe, environment(env, &config)?, http)?;
+    let environment = [environment(env, &config)?, ground.variables()].concat();
+    let mut fleet = Fleet::new(nodes, &cast.prefix, folder, exe, environment, http)?;
 
     let began = Instant::now();
     for index in 0..fleet.len() {
         fleet.start(index).await?;
     }
-    output::note(format_args!("{nodes} up; {events} events, {kills} kills, --seed {seed}"));
+    output::note(format_args!("nodes up: {nodes}; {events} events, {kills} kills, --seed {seed}"));
     let mut dice = Dice::new(seed);
     let (allow, allowed) = watch::channel(0);
     let giving = task::spawn("selftest-load", load::give(cast.clone(), events, seed ^ 1, fleet.doors(), allowed));
@@ -87,7 +99,7 @@ async fn play(env: &Environment, options: &Selftest, cast: &Cast, folder: &Path,
     fleet.end().await;
 
     let good = verdict.is_good() && verdict.accepted as usize == events;
-    Report { seed, nodes, kills, on: "the embedded store and bus".to_owned(), took, times, verdict }.print(json);
+    Report { seed, nodes, kills, on: ground.shown(), took, times, verdict }.print(json);
     Ok(good)
 }
 
