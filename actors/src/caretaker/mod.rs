@@ -9,5 +9,5 @@ mod monitor;
 mod topology;
 
 pub use dead_letters::dead_letters;
-pub use monitor::{LEASE, OnLost, Vitals, store_monitor};
+pub use monitor::{Ask, LEASE, OnLost, Vitals, store_monitor};
 pub use topology::topology;

@@ -21,17 +21,28 @@ const PROBE: Duration = Duration::from_secs(3);
 /// How long the bus may take: shorter, because the lease is renewed by the same hand.
 const BUS_PROBE: Duration = Duration::from_secs(2);
 
-/// The last known health of store and bus.
-#[derive(Debug, Default)]
+/// Tells how a part is that knows it by itself. Asked at each look at the health, so it must not wait.
+pub type Ask = Box<dyn Fn() -> ComponentHealth + Send + Sync>;
+
+/// The last known health of what the node stands on.
+#[derive(Default)]
 pub struct Vitals {
     state: Mutex<Option<String>>,
     bus: Mutex<Option<String>>,
+    cache: Option<Ask>,
 }
 
 impl Vitals {
-    /// Store and bus as components.
+    /// Those of a node that has a cache before its store, or none.
+    pub fn new(cache: Option<Ask>) -> Self {
+        Self { cache, ..Self::default() }
+    }
+
+    /// Store, bus and cache as components.
     pub fn components(&self) -> Vec<ComponentHealth> {
-        vec![component("store", &self.state), component("bus", &self.bus)]
+        let mut components = vec![component("store", &self.state), component("bus", &self.bus)];
+        components.extend(self.cache.as_ref().map(|ask| ask()));
+        components
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bus_breaks;
 mod bus_on_rabbitmq;
+mod cache;
 mod kill_matrix;
 mod outages;
 mod random_kills;

@@ -1,7 +1,8 @@
-//! Store and bus by their addresses: what is absent is embedded.
+//! Store, cache and bus by their addresses: what is absent is embedded.
 
 use std::{sync::Arc, time::Duration};
 
+use greenroom_actors::caretaker::Ask;
 use greenroom_bus::{AmqpBus, EmbeddedBus, amqp};
 use greenroom_config::NodeConfig;
 use greenroom_contract::{
@@ -12,7 +13,7 @@ use greenroom_contract::{
     },
 };
 use greenroom_sqlite::{Database, Migration};
-use greenroom_state::{PostgresState, SqliteState, postgres};
+use greenroom_state::{PostgresState, RedisTier, SqliteState, Tiered, postgres, redis};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
@@ -28,6 +29,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Backends {
     pub(super) state: Arc<dyn State>,
     pub(super) bus: Arc<dyn Bus>,
+    /// How the cache before the store is, if there is one.
+    pub(super) cache: Option<Ask>,
     /// Whether other nodes stand on the same store: only then is there a cluster.
     pub(super) shared: bool,
 }
@@ -39,7 +42,7 @@ pub(super) async fn open(config: &NodeConfig, clock: &Arc<dyn Clock>) -> Result<
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|error| BootError::Other(format!("{}: {error}", config.data_dir.display())))?;
     let database = embedded(config)?;
-    let state: Arc<dyn State> = match (&cluster.database_url, &database) {
+    let durable: Arc<dyn State> = match (&cluster.database_url, &database) {
         (Some(url), _) => Arc::new(reach(url).await?),
         (None, Some(database)) => Arc::new(SqliteState::new(database.clone(), Arc::clone(clock))),
         (None, None) => return Err(BootError::Other("no store was opened".to_owned())),
@@ -56,10 +59,17 @@ pub(super) async fn open(config: &NodeConfig, clock: &Arc<dyn Clock>) -> Result<
         let embedded = if cluster.database_url.is_none() { "store" } else { "bus" };
         tracing::warn!(embedded, "One of store and bus is embedded: this node has to be the only one.");
     }
-    if cluster.redis_url.is_some() {
-        tracing::warn!("Redis is not used by this version: the tier before the database is not built yet.");
-    }
-    Ok(Backends { state, bus, shared: cluster.database_url.is_some() })
+    let (state, cache) = cached(cluster.redis_url.as_ref(), durable)?;
+    Ok(Backends { state, bus, cache, shared: cluster.database_url.is_some() })
+}
+
+/// Puts the cache before the store where its URL is set. It is connected to in the background and may be away.
+fn cached(url: Option<&SecretString>, durable: Arc<dyn State>) -> Result<(Arc<dyn State>, Option<Ask>), BootError> {
+    let Some(url) = url else { return Ok((durable, None)) };
+    let tier = RedisTier::start(url.expose_secret(), redis::Options::default())
+        .map_err(|error| BootError::Combination(format!("GREENROOM_REDIS_URL: {error}")))?;
+    let state = Arc::new(Tiered::new(durable, tier.clone()));
+    Ok((state, Some(Box::new(move || tier.health()))))
 }
 
 /// The embedded database, for what has no server: store, bus or both.

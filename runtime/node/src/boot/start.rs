@@ -67,7 +67,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     // What the folder says is read first: a mistake there should not leave half a node behind.
     let loaded = greenroom_config::load(&config.config_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let Backends { state, bus, shared } = backends::open(&config, &clock).await?;
+    let Backends { state, bus, cache, shared } = backends::open(&config, &clock).await?;
     let listener = TcpListener::bind(config.http.addr)
         .await
         .map_err(|source| BootError::Listen { addr: config.http.addr, source })?;
@@ -105,7 +105,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     let (root, root_cell) = Supervisor::start(table.clone(), "", Children::default(), None).await.map_err(other)?;
     let (agents, _) =
         Supervisor::start(table, agent::BRANCH, Children::of_equals(), Some(root_cell)).await.map_err(other)?;
-    let vitals = Arc::new(Vitals::default());
+    let vitals = Arc::new(Vitals::new(cache));
     let roles = config.roles.clone();
     let time = TimeToStop::within(config.shutdown_grace);
     let orchestrator =
