@@ -85,7 +85,8 @@ async fn a_node_that_lost_too_many_threads_ends_with_70_and_nothing_is_lost() {
     accepted.push(node.submit("calm", "hello").await);
     // As an orchestrator would: started again for as long as it ends so. Each time counts as a crash of what spun.
     for life in 1.. {
-        assert!(life < 5, "it does not come to rest");
+        // Four events, three crashes each, are at most twelve lives: on a busy machine not every life loses all four.
+        assert!(life <= 12, "it does not come to rest");
         let ended = wait::seen("the node to end, or its work", Duration::from_secs(40), async || {
             if let Some(status) = node.process.ended() {
                 return Ok(Some(status));

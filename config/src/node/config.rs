@@ -22,7 +22,7 @@ pub struct NodeConfig {
     pub http: Http,
     /// What is logged, as a filter, and how.
     pub log: Log,
-    /// How long running executions get to finish when the node stops.
+    /// How long a stop may take in all.
     pub shutdown_grace: Duration,
     /// Servers of a cluster; what is absent is embedded.
     pub cluster: Cluster,
