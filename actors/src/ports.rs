@@ -11,7 +11,7 @@ use greenroom_contract::{
 };
 use tokio::runtime::Handle;
 
-use crate::{ends::Ends, outbox::Outbox, supervisor::Breaker, watchdog::Watchdog};
+use crate::{caretaker::Lease, ends::Ends, outbox::Outbox, supervisor::Breaker, watchdog::Watchdog};
 
 /// The outside world of every actor of a node. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +37,8 @@ pub struct Ports {
     /// Where executions run: on threads of their own, so that one that does not give its thread back is in the way of no
     /// shell, no door and no relay. In tests with paused time it is the runtime of everything.
     pub executions: Handle,
+    /// Our lease in the store.
+    pub lease: Arc<Lease>,
     /// Watches over every execution.
     pub watchdog: Watchdog,
     /// Knows when many agents fail of one cause.

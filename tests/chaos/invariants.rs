@@ -156,12 +156,10 @@ impl Court<'_> {
             keys.insert(key);
         }
         self.summary.repeated += again;
-        // Each claim after the first found at most one call that had been under way. A claim follows a crash, or an outage of
-        // the store that outlasted a lease.
-        let interruptions = execution["epoch"].as_u64().unwrap_or_default().saturating_sub(1);
-        if u64::from(again) > interruptions {
-            self.summary.repaid += again - interruptions as u32;
-            self.breach(format!("I3 paid again: {trace} made {again} calls again in {interruptions} interruptions"));
+        // Each crash interrupts at most one call.
+        if u64::from(again) > crashes {
+            self.summary.repaid += again - crashes as u32;
+            self.breach(format!("I3 paid again: {trace} made {again} calls again in {crashes} crashes"));
         }
     }
 

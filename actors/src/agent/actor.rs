@@ -114,7 +114,6 @@ impl Actor for Agent {
                 shell.look(&myself);
                 return Ok(());
             }
-            Message::LeaseLost => shell.lease_lost(),
             Message::Cancel(execution) => shell.cancel(execution),
             Message::Drain(done) => shell.drain(done),
             Message::Stop(within) => shell.stop(&myself, within),

@@ -144,8 +144,13 @@ impl Feeder {
 
     async fn claim_one(&self) -> Result<Option<Box<greenroom_contract::execution::Claimed>>, Error> {
         let spec = &self.kit.spec;
-        let claim =
-            Claim { node: self.ports.node.clone(), agent: spec.name.clone(), limit: 1, ordered: spec.ordered() };
+        let claim = Claim {
+            node: self.ports.node.clone(),
+            agent: spec.name.clone(),
+            limit: 1,
+            ordered: spec.ordered(),
+            lost: self.ports.lease.judges_others(),
+        };
         Ok(self.ports.state.claim(claim).await?.pop().map(Box::new))
     }
 

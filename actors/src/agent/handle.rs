@@ -90,11 +90,6 @@ impl AgentHandle {
         self.send(Message::Look);
     }
 
-    /// What it runs may belong to another node by now.
-    pub(crate) fn lease_lost(&self) {
-        self.send(Message::LeaseLost);
-    }
-
     /// Asks whether it answers; the answer is noted in its facts. Returns whether there was anybody to ask.
     pub(crate) fn ping(&self) -> bool {
         self.send(Message::Ping(Instant::now()))

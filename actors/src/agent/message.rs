@@ -67,8 +67,6 @@ pub enum Message {
     Restart,
     /// From the node's scout: there is work for it in the store.
     Look,
-    /// From the node's monitor: the node's lease has run out, so what is at work here may be another's by now.
-    LeaseLost,
     /// From an operator: this execution was cancelled; its task is pointless.
     Cancel(ExecutionId),
     /// From the orchestrator: take nothing new, and say when nothing is at work any more.

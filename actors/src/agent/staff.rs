@@ -135,13 +135,6 @@ impl Staff {
         waiting.iter().filter_map(|claimed| self.held.remove(&claimed.fence.execution)).collect()
     }
 
-    /// Aborts everything that is at work, and says under which claims it was.
-    pub(super) fn cut(&mut self) -> Vec<Fence> {
-        let running: Vec<Fence> = self.held.values().map(|held| held.fence).collect();
-        running.iter().for_each(|fence| self.cancel(fence.execution));
-        running
-    }
-
     /// Tells the instance that runs it to abort an execution.
     pub(super) fn cancel(&mut self, execution: ExecutionId) {
         self.waiting.retain(|claimed| claimed.fence.execution != execution);

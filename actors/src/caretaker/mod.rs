@@ -5,9 +5,11 @@
 //! * [`topology`] declares every agent's queue ahead, on nodes with the role orchestrator.
 
 mod dead_letters;
+mod lease;
 mod monitor;
 mod topology;
 
 pub use dead_letters::dead_letters;
-pub use monitor::{Ask, LEASE, OnLost, Vitals, store_monitor};
+pub use lease::{LEASE, Lease};
+pub use monitor::{Ask, Vitals, store_monitor};
 pub use topology::topology;

@@ -234,10 +234,4 @@ impl Orchestrator {
     pub(crate) fn poke(&self, agents: &[AgentId]) {
         agents.iter().for_each(|agent| self.with(agent, |entry| entry.handle.look()));
     }
-
-    /// This node's lease has run out: what it runs may be another's by now, so it stops, and is given back if it is not.
-    pub fn lease_lost(&self) {
-        let entries: Vec<Entry> = self.table().actual.values().cloned().collect();
-        entries.iter().for_each(|entry| entry.handle.lease_lost());
-    }
 }

@@ -219,6 +219,7 @@ impl Bed {
             ended: Default::default(),
             given_back: Arc::default(),
             executions: tokio::runtime::Handle::current(),
+            lease: Arc::default(),
             watchdog: dog,
             storm: Breaker::default(),
         });

@@ -88,7 +88,7 @@ async fn verbs_reach_an_agent_wherever_it_runs_and_a_pause_outlives_its_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_cut_off_from_the_store_stops_and_the_other_takes_over_once() {
+async fn who_is_cut_off_from_the_store_loses_its_work_to_the_other_once() {
     let world = World::default();
     let (left, right) = (world.node("left", "all"), world.node("right", "all"));
     let agents = [agent("a", "concurrency: 1")];
@@ -102,16 +102,18 @@ async fn who_is_cut_off_from_the_store_stops_and_the_other_takes_over_once() {
     let work = one.invoke("a", "work").await;
     one.until("the work", || world.model.times("work") == 1).await;
     let other = right.open(&agents).await;
+    other.pass(secs(5)).await;
     left.state.faults.unavailable(true);
     let cut = tokio::time::Instant::now();
     let taken = other.ended(work).await;
     assert!(cut.elapsed() < secs(5), "it took {:?} to be taken over", cut.elapsed());
     assert_eq!((taken.node.as_ref().unwrap().as_str(), taken.crashes), ("right", 1));
     assert_eq!(taken.output, Some("taken over".into()));
-    // The one that was cut off has stopped what it did by itself, though nobody could tell it.
-    one.until("the cut-off node to stop", || one.machine.at_work() == 0).await;
+    // The one that was cut off hears its answer, and finds when the store is back that the work is another's.
     gate.open();
+    one.pass(secs(5)).await;
     left.state.faults.unavailable(false);
+    one.until("the cut-off node to stop", || one.machine.at_work() == 0).await;
     one.pass(secs(30)).await;
     let after = one.ended(work).await;
     assert_eq!((after.node, after.output, after.epoch), (taken.node, taken.output, taken.epoch));
@@ -122,23 +124,33 @@ async fn who_is_cut_off_from_the_store_stops_and_the_other_takes_over_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_store_was_away_from_everybody_work_goes_on_where_it_is() {
+async fn when_the_store_was_away_from_all_each_keeps_its_work_and_pays_for_nothing_twice() {
     let world = World::default();
+    let (left, right) = (world.node("left", "all"), world.node("right", "all"));
     let agents = [agent("a", "")];
-    let node = world.node("only", "all");
-    world.model.plays(|asked| match asked.before {
-        0 => Act::Silent,
-        _ => Act::Say("again".into()),
-    });
-    let house = node.open(&agents).await;
-    let work = house.invoke("a", "work").await;
-    house.until("the work", || world.model.times("work") == 1).await;
-    node.state.faults.unavailable(true);
-    house.pass(secs(20)).await;
-    node.state.faults.unavailable(false);
-    let ended = house.ended(work).await;
-    assert_eq!((ended.status.as_str(), ended.crashes), ("succeeded", 0), "an outage is no crash of the execution");
-    house.stop().await;
+    let gate = Gate::default();
+    let shut = gate.clone();
+    world.model.plays(move |_| Act::Wait(shut.clone()));
+    let (one, other) = (left.open(&agents).await, right.open(&agents).await);
+    let work: Vec<_> = [one.invoke("a", "one").await, one.invoke("a", "two").await].into();
+    one.until("the work", || world.model.times("one") + world.model.times("two") == 2).await;
+    one.pass(secs(10)).await;
+    left.state.faults.unavailable(true);
+    right.state.faults.unavailable(true);
+    // The calls return while nothing can be written down, and the leases run out.
+    gate.open();
+    one.pass(secs(20)).await;
+    // Whoever comes back first does not take the other for dead.
+    right.state.faults.unavailable(false);
+    other.pass(secs(3)).await;
+    left.state.faults.unavailable(false);
+    for execution in work {
+        let ended = one.ended(execution).await;
+        assert_eq!((ended.status.as_str(), ended.crashes, ended.epoch), ("succeeded", 0, 1));
+    }
+    assert_eq!((world.model.times("one"), world.model.times("two")), (1, 1), "a finished call is not made again");
+    one.stop().await;
+    other.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

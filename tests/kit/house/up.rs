@@ -75,6 +75,7 @@ impl House {
             given_back: Arc::default(),
             executions: Handle::current(),
             // It judges nobody here: no sampler runs it, and what it decides is tested where it lives.
+            lease: Arc::default(),
             watchdog: Watchdog::new(Time::runtime(), Rules::default(), 1),
             storm: Breaker::default(),
         });
@@ -92,9 +93,9 @@ impl House {
         let vitals = Arc::new(Vitals::default());
         let roles = world.roles.clone();
         let machine = Orchestrator::new(Arc::clone(&ports), agents.clone(), Arc::clone(&vitals), roles, world.grace);
-        match world.shared {
-            false => root.add(store_monitor(Arc::clone(&ports), vitals, None)),
-            true => join(&ports, &machine, &root, vitals).await,
+        root.add(store_monitor(Arc::clone(&ports), vitals));
+        if world.shared {
+            join(&ports, &machine, &root).await;
         }
         root.add(dead_letters(Arc::clone(&ports)));
         root.add(relay(Arc::clone(&ports), Arc::new(NoReplies)));
@@ -249,7 +250,7 @@ impl House {
 }
 
 /// What a node of a cluster has beside.
-async fn join(ports: &Arc<Ports>, machine: &Orchestrator, root: &SupervisorHandle, vitals: Arc<Vitals>) {
+async fn join(ports: &Arc<Ports>, machine: &Orchestrator, root: &SupervisorHandle) {
     let face = Face {
         node: ports.node.clone(),
         roles: Vec::new(),
@@ -260,8 +261,6 @@ async fn join(ports: &Arc<Ports>, machine: &Orchestrator, root: &SupervisorHandl
     let cluster = Arc::new(Cluster::new(face, Arc::clone(&ports.bus)));
     machine.join(Arc::clone(&cluster));
     machine.keep_paused(ports.state.paused().await.unwrap_or_default(), None);
-    let fenced = machine.clone();
-    root.add(store_monitor(Arc::clone(ports), vitals, Some(Arc::new(move || fenced.lease_lost()))));
     root.add(presence(Arc::clone(ports), cluster, machine.clone()));
     root.add(topology(Arc::clone(ports), machine.clone()));
 }

@@ -67,28 +67,6 @@ impl Shell {
         }
     }
 
-    /// Ends what is at work, as if another had claimed it; what nobody has claimed is given back and goes on from its
-    /// journal. The agent itself is none the worse.
-    pub(in crate::agent) fn lease_lost(&mut self) {
-        let unstarted = self.staff.unstarted();
-        self.give_back(unstarted);
-        let cut = self.staff.cut();
-        if cut.is_empty() {
-            return;
-        }
-        tracing::error!(
-            agent = %self.definition.spec.name, executions = cut.len(),
-            "The node's lease has run out: what was at work ends here, and goes on wherever it is claimed."
-        );
-        let (ports, poke) = (Arc::clone(&self.ports), Arc::clone(&self.poke));
-        task::spawn("give-back", async move {
-            for fence in cut {
-                give_back(Arc::clone(&ports), fence, Release::Unfinished).await;
-            }
-            poke.notify_one();
-        });
-    }
-
     pub(super) fn give_back(&self, held: Vec<Held>) {
         let (ports, poke) = (Arc::clone(&self.ports), Arc::clone(&self.poke));
         if held.is_empty() {

@@ -89,6 +89,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         ended: Default::default(),
         given_back: Arc::default(),
         executions: stage.handle(),
+        lease: Arc::default(),
         watchdog: watchdog.clone(),
         storm: Breaker::default(),
     };
@@ -119,9 +120,9 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
 
     // Services stop in reverse order: the door tells how things are until the end.
     root.add(gateway(doors(&config, &ports, &orchestrator, &closing), listener));
-    match shared {
-        true => join(&config, addr, &ports, &orchestrator, &root, vitals),
-        false => root.add(store_monitor(Arc::clone(&ports), vitals, None)),
+    root.add(store_monitor(Arc::clone(&ports), vitals));
+    if shared {
+        join(&config, addr, &ports, &orchestrator, &root);
     }
     if roles.has(Role::Orchestrator) {
         root.add(dead_letters(Arc::clone(&ports)));
@@ -140,14 +141,13 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     Ok(Node { addr, orchestrator, ports, root, agents, closing, config, watchdog, _sampler: sampler, _stage: stage })
 }
 
-/// Makes the node one of a cluster: it knows the others, and stops what it runs when its lease is lost.
+/// Makes the node one of a cluster: it tells the others how it is, and hears them.
 fn join(
     config: &NodeConfig,
     addr: SocketAddr,
     ports: &Arc<Ports>,
     orchestrator: &Orchestrator,
     root: &SupervisorHandle,
-    vitals: Arc<Vitals>,
 ) {
     let face = Face {
         node: config.node.clone(),
@@ -158,8 +158,6 @@ fn join(
     };
     let cluster = Arc::new(Cluster::new(face, Arc::clone(&ports.bus)));
     orchestrator.join(Arc::clone(&cluster));
-    let fenced = orchestrator.clone();
-    root.add(store_monitor(Arc::clone(ports), vitals, Some(Arc::new(move || fenced.lease_lost()))));
     root.add(presence(Arc::clone(ports), cluster, orchestrator.clone()));
 }
 

@@ -66,6 +66,7 @@ async fn take(conn: &mut PgConnection, claim: &Claim, token: i64, now: Now) -> J
         .bind(claim.node.as_str())
         .bind(i64::from(claim.limit))
         .bind(token)
+        .bind(claim.lost)
         .fetch_all(&mut *conn)
         .await?;
     let mut taken: Vec<Taken> = rows.iter().map(Taken::read).collect::<Job<_>>()?;

@@ -34,7 +34,7 @@ struct Taken {
     journal: Vec<RawStep>,
 }
 
-/// Takes what is due: queued rows, and running rows whose node (not the claimant) has no lease any more.
+/// Takes what is due: queued rows, and where asked for running rows whose node (not the claimant) has no lease any more.
 pub(super) const TAKE: &str = "UPDATE executions SET status = 'running', node = ?2, epoch = epoch + 1, attempt = max(attempt, 1), \
          crashes = crashes + (status = 'running'), started_at = coalesce(started_at, ?3) \
      WHERE seq IN ( \
@@ -45,7 +45,7 @@ pub(super) const TAKE: &str = "UPDATE executions SET status = 'running', node = 
                  ORDER BY priority DESC, seq LIMIT ?4 + 0) \
              UNION ALL \
              SELECT seq, priority FROM executions AS lost \
-             WHERE agent = ?1 AND status = 'running' AND node <> ?2 AND NOT EXISTS ( \
+             WHERE ?5 AND agent = ?1 AND status = 'running' AND node <> ?2 AND NOT EXISTS ( \
                  SELECT 1 FROM nodes WHERE nodes.node = lost.node AND nodes.lease_until >= ?3)) \
          ORDER BY priority DESC, seq LIMIT ?4 + 0) \
      RETURNING seq, id, version, epoch, attempt, crashes, priority, event";
@@ -56,7 +56,7 @@ pub(super) const TAKE_FIRST: &str = "UPDATE executions SET status = 'running', n
      WHERE seq = (SELECT seq FROM executions INDEXED BY executions_unfinished \
              WHERE agent = ?1 AND finished_at IS NULL ORDER BY seq LIMIT 1) \
          AND (status = 'queued' AND available_at <= ?3 \
-             OR status = 'running' AND node <> ?2 AND NOT EXISTS ( \
+             OR ?5 AND status = 'running' AND node <> ?2 AND NOT EXISTS ( \
                  SELECT 1 FROM nodes WHERE nodes.node = executions.node AND nodes.lease_until >= ?3)) \
          AND ?4 > 0 \
      RETURNING seq, id, version, epoch, attempt, crashes, priority, event";
@@ -78,7 +78,7 @@ pub(super) async fn claim(store: &SqliteState, claim: Claim) -> Result<Vec<Claim
 fn take(conn: &Connection, claim: &Claim, now: i64) -> rusqlite::Result<Vec<Taken>> {
     let mut taken: Vec<Taken> = conn
         .prepare_cached(if claim.ordered { TAKE_FIRST } else { TAKE })?
-        .query_map(params![claim.agent.as_str(), claim.node.as_str(), now, claim.limit], Taken::read)?
+        .query_map(params![claim.agent.as_str(), claim.node.as_str(), now, claim.limit, claim.lost], Taken::read)?
         .collect::<rusqlite::Result<_>>()?;
     taken.sort_unstable_by_key(|row| (std::cmp::Reverse(row.priority), row.seq));
     for row in &mut taken {

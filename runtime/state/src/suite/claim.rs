@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use greenroom_contract::{Event, Priority, port::state::Release, status::ExecutionStatus};
+use greenroom_contract::{
+    Event, Priority,
+    port::state::{Claim, Release},
+    status::ExecutionStatus,
+};
 use serde_json::json;
 
 use super::{
@@ -113,6 +117,20 @@ pub async fn a_dead_nodes_executions_are_claimed_as_crashed(stage: Stage) {
 
     stage.running(&support, &node("never-had-a-lease")).await;
     assert_eq!(stage.claim_one(&support, &heir).await.crashes, 1);
+}
+
+/// What another node lost is left to it unless it is asked for, in order and without.
+pub async fn a_claim_takes_what_was_lost_only_if_asked_to(stage: Stage) {
+    let (support, heir) = (agent("support"), node("heir"));
+    stage.running(&support, &node("never-had-a-lease")).await;
+    for ordered in [false, true] {
+        let claim = Claim { node: heir.clone(), agent: support.clone(), limit: 10, ordered, lost: false };
+        assert!(stage.state.claim(claim).await.unwrap().is_empty());
+    }
+    stage.arrive(&support, event_for(&support, json!("waits"))).await;
+    let claim = Claim { node: heir.clone(), agent: support.clone(), limit: 10, ordered: false, lost: false };
+    assert_eq!(stage.state.claim(claim).await.unwrap().len(), 1, "what waits is anybody's");
+    assert_eq!(stage.claim_in_order(&support, &heir).await.map(|found| found.crashes), Some(1));
 }
 
 /// At once, without waiting for the lease of the process that died; others' stay others'.

@@ -56,6 +56,7 @@ macro_rules! state_suite {
             an_ordered_claim_takes_over_a_dead_nodes_execution_first
             two_nodes_never_claim_the_same_execution
             a_dead_nodes_executions_are_claimed_as_crashed
+            a_claim_takes_what_was_lost_only_if_asked_to
             a_restarted_node_takes_its_own_back_at_once
             a_released_execution_goes_on_in_the_same_attempt
             a_lost_claim_is_fenced_in_every_write

@@ -91,7 +91,8 @@ impl Tables {
             match row.status {
                 ExecutionStatus::Queued => row.available_at <= now,
                 ExecutionStatus::Running => {
-                    row.node.as_ref().is_some_and(|node| *node != claim.node && self.is_dead(node, now))
+                    let dead = |node: &NodeId| *node != claim.node && self.is_dead(node, now);
+                    claim.lost && row.node.as_ref().is_some_and(dead)
                 }
                 _ => false,
             }

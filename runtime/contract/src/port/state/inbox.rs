@@ -41,6 +41,8 @@ pub struct Claim {
     pub limit: u32,
     /// In strict order of arrival (continuous agents): nothing while an earlier one is unfinished.
     pub ordered: bool,
+    /// Also those that run on a node whose lease has run out.
+    pub lost: bool,
 }
 
 /// Why a claimed execution is given back.

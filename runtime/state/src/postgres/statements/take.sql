@@ -1,4 +1,4 @@
--- Takes what is due: queued rows, and running rows whose node (not the claimant) has no lease any more.
+-- Takes what is due: queued rows, and where asked for running rows whose node (not the claimant) has no lease any more.
 WITH queued AS MATERIALIZED (
     SELECT seq, priority FROM executions
     WHERE agent = $2 AND status = 'queued' AND available_at <= now_ms($1)
@@ -6,7 +6,7 @@ WITH queued AS MATERIALIZED (
 ),
 lost AS MATERIALIZED (
     SELECT e.seq, e.priority FROM executions e
-    WHERE e.agent = $2 AND e.status = 'running' AND e.node <> $3 AND NOT EXISTS (
+    WHERE $6 AND e.agent = $2 AND e.status = 'running' AND e.node <> $3 AND NOT EXISTS (
         SELECT 1 FROM nodes n WHERE n.node = e.node AND n.lease_until >= now_ms($1))
     ORDER BY e.priority DESC, e.seq LIMIT $4 FOR UPDATE OF e SKIP LOCKED
 ),

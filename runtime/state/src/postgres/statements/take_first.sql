@@ -7,6 +7,6 @@ UPDATE executions e SET status = 'running', node = $3, claim = $5, epoch = e.epo
     started_at = coalesce(e.started_at, now_ms($1))
 FROM first WHERE e.seq = first.seq
     AND (e.status = 'queued' AND e.available_at <= now_ms($1)
-        OR e.status = 'running' AND e.node <> $3 AND NOT EXISTS (
+        OR $6 AND e.status = 'running' AND e.node <> $3 AND NOT EXISTS (
             SELECT 1 FROM nodes n WHERE n.node = e.node AND n.lease_until >= now_ms($1)))
 RETURNING e.seq, e.id, e.version, e.epoch, e.attempt, e.crashes, e.priority, e.event
