@@ -165,7 +165,7 @@ fn event(doors: &Doors, draft: Draft, trace_id: TraceId) -> Event {
 }
 
 fn not_configured() -> Problem {
-    let detail = "Slack is not configured: set SLACK_SIGNING_SECRET";
+    let detail = "Slack is not configured on this node: it needs SLACK_SIGNING_SECRET and the role gateway";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "slack_not_configured", "Slack is not configured", detail)
         .retry_after(60)
 }
