@@ -5,6 +5,7 @@ use greenroom_contract::{
     port::{
         llm::{Message, Part, Request, Role},
         state::Checkpoint,
+        tool::Answer,
     },
 };
 use serde_json::Value;
@@ -34,6 +35,8 @@ async fn converse(context: &mut Context) -> Result<Value, Trouble> {
             tools: context.tools(),
             max_tokens: context.spec().llm_config.max_tokens,
             temperature: context.spec().llm_config.temperature,
+            effort: context.spec().llm_config.effort,
+            output: None,
             idempotency_key: String::new(),
             silence: limits.silence.0,
         };
@@ -46,7 +49,8 @@ async fn converse(context: &mut Context) -> Result<Value, Trouble> {
         let mut results = Vec::with_capacity(wanted.len());
         for ask in &wanted {
             let answer = context.use_tool(ask).await?;
-            results.push(Part::ToolResult { id: ask.id.clone(), content: answer.content, is_error: answer.is_error });
+            let Answer { content, is_error, images, .. } = answer;
+            results.push(Part::ToolResult { id: ask.id.clone(), content, is_error, images });
         }
         messages.push(Message { role: Role::User, parts: results });
     };
@@ -101,7 +105,7 @@ mod tests {
     fn a_window_begins_with_a_question() {
         let result = Message {
             role: Role::User,
-            parts: vec![Part::ToolResult { id: "1".into(), content: "x".into(), is_error: false }],
+            parts: vec![Part::ToolResult { id: "1".into(), content: "x".into(), is_error: false, images: vec![] }],
         };
         let messages = vec![
             result.clone(),

@@ -7,7 +7,11 @@ use sha2::{Digest, Sha256};
 /// Of a model call. The tools are left out: a tool server may list them in another order after a restart, which
 /// changes nothing about what was asked.
 pub(crate) fn of_request(provider: &str, model: &str, request: &Request) -> String {
-    of(&json!([provider, model, request.system, request.messages, request.max_tokens]))
+    let mut asked = json!([provider, model, request.system, request.messages, request.max_tokens]);
+    if let (Some(form), Value::Array(asked)) = (&request.output, &mut asked) {
+        asked.push(form.schema.clone());
+    }
+    of(&asked)
 }
 
 /// Of a tool call.

@@ -1,6 +1,7 @@
 //! Which model an agent asks.
 
 use garde::Validate;
+use greenroom_contract::port::llm::Effort;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -26,6 +27,10 @@ pub struct LlmConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 2.0)))]
     pub temperature: Option<f32>,
+    /// How hard the model thinks before it answers; its own default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub effort: Option<Effort>,
     /// The server's address, for `openai-compatible` (required there) and to override the others'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(min = 1)))]

@@ -19,6 +19,9 @@ pub(crate) fn input(request: &Request) -> Usage {
     Usage { input: system + said + tools, estimated: true, ..Usage::default() }
 }
 
+/// About what a picture costs: the vendors name figures from 85 to 1600 by its size, which is not looked at here.
+const IMAGE: u64 = 1000;
+
 /// About how many output tokens an answer has.
 pub(crate) fn output(parts: &[Part]) -> u64 {
     parts.iter().map(part).sum()
@@ -28,7 +31,8 @@ fn part(part: &Part) -> u64 {
     match part {
         Part::Text { text } => tokens(text),
         Part::ToolUse(ask) => tokens(&ask.name) + tokens(&ask.input.to_string()),
-        Part::ToolResult { content, .. } => tokens(content),
+        Part::ToolResult { content, images, .. } => tokens(content) + IMAGE * images.len() as u64,
+        Part::Image(_) => IMAGE,
         Part::Opaque { value, .. } => tokens(&value.to_string()),
     }
 }

@@ -79,6 +79,8 @@ pub(crate) fn request(text: &str) -> Request {
         tools: Vec::new(),
         max_tokens: 100,
         temperature: None,
+        effort: None,
+        output: None,
         idempotency_key: "key-1".to_owned(),
         silence: Duration::from_secs(5),
     }

@@ -76,7 +76,7 @@ fn message(message: &Message) -> Vec<Value> {
     match message.role {
         Role::User => {
             let answers = message.parts.iter().filter_map(|part| match part {
-                Part::ToolResult { id, content, is_error } => {
+                Part::ToolResult { id, content, is_error, .. } => {
                     let content = if *is_error { format!("Error: {content}") } else { content.clone() };
                     Some(json!({ "role": "tool", "tool_call_id": id, "content": content }))
                 }
@@ -177,7 +177,8 @@ mod tests {
         let ask = ToolUse { id: "c1".to_owned(), name: "look".to_owned(), input: json!({ "at": "it" }) };
         request.messages.push(Message { role: Role::Assistant, parts: vec![Part::ToolUse(ask)] });
         let late = Part::Text { text: "and hurry".to_owned() };
-        let result = Part::ToolResult { id: "c1".to_owned(), content: "gone".to_owned(), is_error: true };
+        let result =
+            Part::ToolResult { id: "c1".to_owned(), content: "gone".to_owned(), is_error: true, images: vec![] };
         request.messages.push(Message { role: Role::User, parts: vec![late, result] });
         let body = body(&options(Dialect::Compatible, "m"), &request).unwrap();
         let call =

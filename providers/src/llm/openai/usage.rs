@@ -44,6 +44,7 @@ impl Counted {
             output: self.completion_tokens.unwrap_or(estimated_output),
             cache_read,
             cache_write,
+            cache_write_1h: 0,
             reasoning: self.completion_tokens_details.unwrap_or_default().reasoning_tokens.unwrap_or(0),
             estimated: self.prompt_tokens.is_none() || self.completion_tokens.is_none(),
         }
@@ -67,7 +68,8 @@ mod tests {
             "prompt_tokens_details": { "cached_tokens": 60, "cache_write_tokens": 30 },
             "completion_tokens_details": { "reasoning_tokens": 5 }
         }));
-        let expected = Usage { input: 10, output: 20, cache_read: 60, cache_write: 30, reasoning: 5, estimated: false };
+        let expected =
+            Usage { input: 10, output: 20, cache_read: 60, cache_write: 30, reasoning: 5, ..Usage::default() };
         assert_eq!(usage, expected);
     }
 

@@ -185,7 +185,8 @@ mod tests {
         let Act::Ask(ask) = next(&script, &request) else { panic!("it should ask") };
         assert_eq!(ask.input, json!({"a": 1, "of": "1+1"}));
         assert_eq!(next(&script, &request), Act::Ask(ask.clone()), "the same request must ask the same");
-        let result = Part::ToolResult { id: ask.id.clone(), content: "2 {input}".to_owned(), is_error: false };
+        let result =
+            Part::ToolResult { id: ask.id.clone(), content: "2 {input}".to_owned(), is_error: false, images: vec![] };
         request.messages.push(Message { role: Role::Assistant, parts: vec![Part::ToolUse(ask)] });
         request.messages.push(Message { role: Role::User, parts: vec![result] });
         assert_eq!(next(&script, &request), Act::Say("1+1 = 2 {input}".to_owned()));
@@ -196,7 +197,7 @@ mod tests {
         let script = [rule(json!({"tool": {"name": "add"}}))];
         let mut request = with_tool(request("first"), "add");
         let Act::Ask(ask) = next(&script, &request) else { panic!("it should ask") };
-        let result = Part::ToolResult { id: ask.id.clone(), content: "2".to_owned(), is_error: false };
+        let result = Part::ToolResult { id: ask.id.clone(), content: "2".to_owned(), is_error: false, images: vec![] };
         request.messages.push(Message { role: Role::Assistant, parts: vec![Part::ToolUse(ask)] });
         request.messages.push(Message { role: Role::User, parts: vec![result] });
         request.messages.push(Message::text(Role::Assistant, "2"));

@@ -59,7 +59,12 @@ pub(super) fn answer(result: CallToolResult) -> Answer {
     if lines.is_empty() {
         lines.extend(result.structured_content.as_ref().map(Value::to_string));
     }
-    Answer { content: lines.join("\n"), is_error: result.is_error.unwrap_or(false), emits: Vec::new() }
+    Answer {
+        content: lines.join("\n"),
+        is_error: result.is_error.unwrap_or(false),
+        images: Vec::new(),
+        emits: Vec::new(),
+    }
 }
 
 fn line(block: &ContentBlock) -> String {

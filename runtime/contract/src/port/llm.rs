@@ -56,7 +56,12 @@ pub enum Part {
         content: String,
         /// Whether the tool failed.
         is_error: bool,
+        /// Pictures that belong to the answer; a model that takes none gets a line of text in their place.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<Image>,
     },
+    /// A picture (user turns).
+    Image(Image),
     /// A provider's own block that must be replayed unchanged (signed thinking, for one); others leave it out.
     Opaque {
         /// The provider's registry name.
@@ -64,6 +69,15 @@ pub enum Part {
         /// The block.
         value: Value,
     },
+}
+
+/// A picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Its media type, for example `image/png`.
+    pub media_type: String,
+    /// Its bytes in base64 (RFC 4648, padded).
+    pub data: String,
 }
 
 /// A request for a tool.
@@ -90,10 +104,57 @@ pub struct Request {
     pub max_tokens: u32,
     /// Sampling temperature; left out where the model refuses it.
     pub temperature: Option<f32>,
+    /// How hard it thinks before it answers; the model's own default when absent. Left out where the model has no such
+    /// choice.
+    pub effort: Option<Effort>,
+    /// The form that the answer must have; plain text when absent. The provider is asked for it natively where it can,
+    /// else in words: whoever needs the form checks it.
+    pub output: Option<OutputForm>,
     /// The key by which the provider recognises a repetition, where it can.
     pub idempotency_key: String,
     /// How long the provider may stay silent: from the request to the first chunk, and between chunks.
     pub silence: Duration,
+}
+
+/// How hard a model thinks before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// A little.
+    Low,
+    /// Some.
+    Medium,
+    /// Much.
+    High,
+    /// More than that.
+    Xhigh,
+    /// All it can.
+    Max,
+}
+
+impl Effort {
+    /// The word, which is also the vendors'.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Xhigh => "xhigh",
+            Self::Max => "max",
+        }
+    }
+}
+
+/// The form of an answer: JSON that fits a schema.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputForm {
+    /// A name for it: letters, digits, `_` and `-`, at most 64.
+    pub name: String,
+    /// JSON Schema of the answer.
+    pub schema: Value,
 }
 
 /// Why the model stopped.
@@ -155,15 +216,30 @@ pub struct Usage {
     /// Input tokens read from the provider's cache.
     #[serde(default)]
     pub cache_read: u64,
-    /// Input tokens written to the provider's cache.
+    /// Input tokens written to the provider's cache for its usual time (minutes).
     #[serde(default)]
     pub cache_write: u64,
+    /// Input tokens written to the provider's cache for an hour, which some price apart.
+    #[serde(default)]
+    pub cache_write_1h: u64,
     /// The part of `output` that was reasoning.
     #[serde(default)]
     pub reasoning: u64,
     /// Whether the provider did not tell and the numbers are an estimate.
     #[serde(default)]
     pub estimated: bool,
+}
+
+impl Usage {
+    /// All input tokens, cached or not.
+    pub fn all_input(&self) -> u64 {
+        self.input.saturating_add(self.cache_read).saturating_add(self.cache_written())
+    }
+
+    /// Input tokens written to a cache, for however long.
+    pub fn cache_written(&self) -> u64 {
+        self.cache_write.saturating_add(self.cache_write_1h)
+    }
 }
 
 /// A piece of an answer as it comes.
@@ -306,6 +382,11 @@ pub trait Llm: Send + Sync + 'static {
                 message: "it ended without a last chunk".to_owned(),
             })
         })
+    }
+
+    /// How many tokens fit into its context, input and output together; `None` when that is not known.
+    fn context_window(&self) -> Option<u64> {
+        None
     }
 
     /// How many input tokens the request has; an estimate where the provider does not count.

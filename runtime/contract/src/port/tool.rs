@@ -9,6 +9,7 @@ use crate::{
     BoxFuture,
     execution::Effect,
     id::{AgentId, ExecutionId, TraceId},
+    port::llm::Image,
 };
 
 /// A tool as the model sees it, with the effect that decides its fate in a crash.
@@ -51,6 +52,9 @@ pub struct Answer {
     /// Whether the tool says that it failed. The model may then try something else.
     #[serde(default)]
     pub is_error: bool,
+    /// Pictures that belong to the answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
     /// Events that the call asks to be sent. They go out with the transaction that finishes the execution.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emits: Vec<Emit>,
@@ -59,12 +63,12 @@ pub struct Answer {
 impl Answer {
     /// A good answer of plain text.
     pub fn text(content: impl Into<String>) -> Self {
-        Self { content: content.into(), is_error: false, emits: Vec::new() }
+        Self { content: content.into(), is_error: false, images: Vec::new(), emits: Vec::new() }
     }
 
     /// The tool's own failure, which the model may read and work round.
     pub fn error(content: impl Into<String>) -> Self {
-        Self { content: content.into(), is_error: true, emits: Vec::new() }
+        Self { content: content.into(), is_error: true, images: Vec::new(), emits: Vec::new() }
     }
 }
 

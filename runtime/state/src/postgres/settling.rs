@@ -67,7 +67,7 @@ impl<'a> Outcomes<'a> {
         self.input.push(usage.map(|usage| int(usage.input)));
         self.output.push(usage.map(|usage| int(usage.output)));
         self.cache_read.push(usage.map(|usage| int(usage.cache_read)));
-        self.cache_write.push(usage.map(|usage| int(usage.cache_write)));
+        self.cache_write.push(usage.map(|usage| int(usage.cache_written())));
         self.reasoning.push(usage.map(|usage| int(usage.reasoning)));
         self.estimated.push(usage.map(|usage| usage.estimated));
     }

@@ -34,6 +34,7 @@ pub(super) async fn spent(store: &PostgresState, agent: AgentId, since: Timestam
                     output: row.count(2)?,
                     cache_read: row.count(3)?,
                     cache_write: row.count(4)?,
+                    cache_write_1h: 0,
                     reasoning: row.count(5)?,
                     estimated: row.get_at(6)?,
                 },

@@ -187,7 +187,7 @@ fn count(account: &mut Spent, called: bool, usage: Usage) {
     account.usage.input += usage.input;
     account.usage.output += usage.output;
     account.usage.cache_read += usage.cache_read;
-    account.usage.cache_write += usage.cache_write;
+    account.usage.cache_write += usage.cache_written();
     account.usage.reasoning += usage.reasoning;
     account.usage.estimated |= usage.estimated;
 }

@@ -168,7 +168,8 @@ fn add(a: Usage, b: Usage) -> Usage {
         input: a.input + b.input,
         output: a.output + b.output,
         cache_read: a.cache_read + b.cache_read,
-        cache_write: a.cache_write + b.cache_write,
+        cache_write: a.cache_written() + b.cache_written(),
+        cache_write_1h: 0,
         reasoning: a.reasoning + b.reasoning,
         estimated: a.estimated || b.estimated,
     }
