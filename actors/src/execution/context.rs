@@ -9,7 +9,7 @@ use greenroom_contract::{
     port::{
         llm::{self, Chunk, Request, Response, ToolUse},
         state::{Checkpoint, CheckpointKey, NewCheckpoint, Outgoing},
-        tool::{self, Answer, Call, Emit, ToolSpec},
+        tool::{self, Answer, Call, Emit, Life, ToolSpec},
     },
     status::StepStatus,
 };
@@ -161,6 +161,7 @@ impl Context {
             execution: self.claimed.fence.execution,
             trace_id: self.claimed.event.trace_id,
             timeout,
+            life: Life::default(),
         };
         self.progress.begin(format!("tool {}", wanted.name), timeout + SILENCE_NET);
         let progress = &self.progress;
@@ -282,7 +283,8 @@ async fn converse(
     }
 }
 
-/// Calls a tool; one whose effect allows it is called once more, with the same key, when its answer got lost.
+/// Calls a tool, whose signs of life are passed on; one whose effect allows it is called once more, with the same key,
+/// when its answer got lost.
 async fn call_tool(
     tools: &dyn tool::Toolset,
     call: Call,
@@ -292,10 +294,17 @@ async fn call_tool(
     let net = call.timeout + SILENCE_NET;
     let once = |call: Call| async move {
         progress.beat(net);
-        let name = call.name.clone();
-        match tokio::time::timeout(net, tools.call(call)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(tool::Error::OutcomeUnknown { name, reason: format!("no answer within {net:?}") }),
+        let (name, life) = (call.name.clone(), call.life.clone());
+        let mut answer = tools.call(call);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer,
+                () = life.heard() => progress.beat(net),
+                () = tokio::time::sleep(net) => {
+                    return Err(tool::Error::OutcomeUnknown { name, reason: format!("no sign of life within {net:?}") });
+                }
+            }
         }
     };
     match once(call.clone()).await {

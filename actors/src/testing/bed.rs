@@ -16,7 +16,7 @@ use greenroom_contract::{
     BoxFuture, BoxStream, Clock, Event, MicroUsd, NodeId, TraceId,
     execution::Failure,
     port::{
-        llm::{self, Chunk, Llm, Request, Usage},
+        llm::{self, Chunk, Llm, Request, ToolUse, Usage},
         operator::AgentView,
         tool::{self, Answer, Call, ToolSpec, Toolset},
     },
@@ -104,6 +104,10 @@ impl Behaviour for Player {
                 "call the provider" if self.0.down.load(Ordering::SeqCst) => {
                     return Err(Trouble::passing("provider_unavailable", "503"));
                 }
+                "use the busy tool" => {
+                    let wanted = ToolUse { id: "1".to_owned(), name: "busy".to_owned(), input: json!({}) };
+                    return Ok(Value::String(context.use_tool(&wanted).await?.content));
+                }
                 "panic" => panic!("as the script says"),
                 other => {
                     if let Some(code) = other.strip_prefix("fail ") {
@@ -161,7 +165,17 @@ impl Toolset for NoTools {
     }
 
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, tool::Error>> {
-        Box::pin(std::future::ready(Err(tool::Error::Unknown { name: call.name })))
+        Box::pin(async move {
+            if call.name != "busy" {
+                return Err(tool::Error::Unknown { name: call.name });
+            }
+            // Five minutes of work, with a sign of life now and then.
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_secs(30)).await;
+                call.life.sign();
+            }
+            Ok(Answer::text("busy no more"))
+        })
     }
 
     fn degraded(&self) -> Vec<String> {

@@ -52,6 +52,16 @@ async fn a_stream_of_five_minutes_is_healthy_and_the_shell_answers_all_the_while
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tool_that_gives_signs_of_life_is_waited_for() {
+    let bed = Bed::paused().await;
+    bed.agent("worker", "limits: {timeout: 10m, tool_timeout: 40s}").await;
+    bed.send("worker", "use the busy tool");
+    let done = || Fate::Succeeded(json!("busy no more"));
+    bed.until("the tool to be done", || bed.store.fates().iter().any(|fate| fate.0 == done())).await;
+    assert_eq!(bed.view("worker").restarts, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_gives_up_when_asked_is_not_killed() {
     let bed = Bed::paused().await;
     bed.agent("polite", "").await;

@@ -1,9 +1,10 @@
 //! Tools: what an agent can do besides thinking.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::{
     BoxFuture,
@@ -40,8 +41,26 @@ pub struct Call {
     pub execution: ExecutionId,
     /// In which workflow.
     pub trace_id: TraceId,
-    /// How long it may take.
+    /// How long it may go without a sign of life.
     pub timeout: Duration,
+    /// By which it gives one.
+    pub life: Life,
+}
+
+/// How a tool says during a call that it is getting on. Clones are the same call's.
+#[derive(Debug, Clone, Default)]
+pub struct Life(Arc<Notify>);
+
+impl Life {
+    /// Gives a sign of life. Signs that nobody has heard yet count as one.
+    pub fn sign(&self) {
+        self.0.notify_one();
+    }
+
+    /// Resolves at the next sign of life.
+    pub async fn heard(&self) {
+        self.0.notified().await;
+    }
 }
 
 /// What a tool answered.
