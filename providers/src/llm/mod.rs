@@ -8,7 +8,8 @@
 //! - `registry`: from an agent's `llm_config` to a provider that can be asked, or the reason why there is none
 //! - `retry`: the only retry engine; `fallback`: the next model when this one cannot answer
 //! - `openai`: OpenAI and every server that speaks its chat completions; `scripted`: the stand-in without a model
-//! - `generator`: streams written as plain `async` code; `estimate`: tokens, when nobody counts them
+//! - `wire`: what providers over HTTP share; `generator`: streams written as plain `async` code; `estimate`: tokens, when
+//!   nobody counts them
 
 mod estimate;
 mod fallback;
@@ -18,6 +19,7 @@ mod openai;
 mod registry;
 mod retry;
 mod scripted;
+mod wire;
 
 #[cfg(test)]
 mod registry_tests;

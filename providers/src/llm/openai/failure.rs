@@ -5,8 +5,7 @@ use std::time::Duration;
 use greenroom_contract::port::llm::Error;
 use serde_json::Value;
 
-/// The longest message that is passed on.
-const LONGEST_MESSAGE: usize = 300;
+use crate::llm::wire::words;
 
 /// Codes and types of a spent quota, which waiting does not mend.
 const SPENT: [&str; 6] = [
@@ -19,7 +18,30 @@ const SPENT: [&str; 6] = [
 ];
 const TOO_LONG: [&str; 4] =
     ["context_length_exceeded", "string_above_max_length", "exceed_context_size_error", "max_context_length_exceeded"];
-const REFUSED: [&str; 4] = ["content_filter", "content_policy_violation", "safety", "moderation_blocked"];
+const REFUSED: [&str; 7] = [
+    "content_filter",
+    "content_policy_violation",
+    "safety",
+    "moderation_blocked",
+    "bio_policy",
+    "misalignment_policy_violation",
+    "image_content_policy_violation",
+];
+/// Codes of a request that is wrong in itself, when they come in a stream that had begun with HTTP 200.
+const INVALID: [&str; 12] = [
+    "invalid_request_error",
+    "invalid_api_key",
+    "model_not_found",
+    "invalid_prompt",
+    "data_residency_mismatch",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "image_too_large",
+    "image_parse_error",
+    "unsupported_image_media_type",
+    "empty_image_file",
+];
 
 /// A server's own account of what went wrong.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -101,7 +123,7 @@ pub(super) fn of_stream(about: &Circumstances<'_>, said: &Said) -> Error {
     let status = match said.status {
         Some(status) if (400..600).contains(&status) => status,
         _ if said.is_one_of(&["rate_limit_exceeded", "rate_limit_error", "slow_down"]) => 429,
-        _ if said.is_one_of(&["invalid_request_error", "invalid_api_key", "model_not_found"]) => 400,
+        _ if said.is_one_of(&INVALID) => 400,
         // After a success status an unknown error is the server's, not ours.
         _ => 500,
     };
@@ -109,13 +131,7 @@ pub(super) fn of_stream(about: &Circumstances<'_>, said: &Said) -> Error {
 }
 
 fn message(about: &Circumstances<'_>, status: u16, said: &Said) -> String {
-    let mut text = said.message.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some(key) = about.sent_key.and_then(|sent| sent.strip_prefix("Bearer ")).filter(|key| !key.is_empty()) {
-        text = text.replace(key, "[key]");
-    }
-    if text.chars().count() > LONGEST_MESSAGE {
-        text = text.chars().take(LONGEST_MESSAGE).chain(['…']).collect();
-    }
+    let text = words(&said.message, about.sent_key.and_then(|sent| sent.strip_prefix("Bearer ")));
     let code = said.codes.first().map(|code| format!(" {code}")).unwrap_or_default();
     match text.is_empty() {
         true => format!("HTTP {status}{code}"),
@@ -148,6 +164,9 @@ mod tests {
         assert_eq!(code_of(429, error("insufficient_quota")), "quota_exhausted");
         assert_eq!(code_of(429, json!({ "error": { "type": "insufficient_quota", "code": null } })), "quota_exhausted");
         assert_eq!(code_of(400, error("context_length_exceeded")), "context_too_long");
+        assert_eq!(code_of(429, error("slow_down")), "rate_limited");
+        assert_eq!(code_of(429, error("credit_balance_exhausted")), "quota_exhausted");
+        assert_eq!(code_of(503, error("server_is_overloaded")), "provider_unavailable");
         assert_eq!(code_of(400, error("content_filter")), "refused");
         assert_eq!(code_of(400, error("unsupported_parameter")), "invalid_request");
         assert_eq!(code_of(404, json!({ "error": "model 'x' not found" })), "invalid_request");
@@ -176,6 +195,11 @@ mod tests {
         assert_eq!(code(json!({ "code": 429 })), "rate_limited");
         assert_eq!(code(json!({ "code": "insufficient_quota" })), "quota_exhausted");
         assert_eq!(code(json!({ "type": "server_error" })), "provider_unavailable");
+        assert_eq!(code(json!({ "code": "server_is_overloaded" })), "provider_unavailable");
+        assert_eq!(code(json!({ "code": "slow_down" })), "rate_limited");
+        assert_eq!(code(json!({ "code": "project_spend_limit_exceeded" })), "quota_exhausted");
+        assert_eq!(code(json!({ "code": "bio_policy" })), "refused");
+        assert_eq!(code(json!({ "code": "invalid_prompt" })), "invalid_request");
         assert_eq!(code(json!("anything")), "provider_unavailable");
     }
 

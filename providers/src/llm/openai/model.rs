@@ -3,11 +3,11 @@
 use greenroom_contract::{
     BoxFuture, BoxStream,
     money::MicroUsd,
-    port::llm::{Chunk, Error, Llm, Request, Response, Usage},
+    port::llm::{Chunk, Error, Llm, Part, Request, Response, Stop, Usage},
 };
 use reqwest::Client;
 
-use super::{Options, call::Call, request::body};
+use super::{Options, chat, door::Door};
 use crate::{
     llm::{
         estimate,
@@ -16,7 +16,16 @@ use crate::{
     pricing,
 };
 
-/// A model behind chat completions. It makes each call once: retries are the business of the layer above.
+/// What a server said, whichever way it was asked.
+pub(super) struct Said {
+    pub(super) parts: Vec<Part>,
+    pub(super) stop: Stop,
+    pub(super) usage: Usage,
+    /// The model, as the server names it.
+    pub(super) model: Option<String>,
+}
+
+/// A model at a server. It makes each call once: retries are the business of the layer above.
 pub(crate) struct OpenAi {
     http: Client,
     options: Options,
@@ -29,12 +38,8 @@ impl OpenAi {
     }
 
     async fn ask(&self, request: Request, out: &Emitter) -> Result<Response, Error> {
-        let json = body(&self.options, &request)?;
-        let call = Call { http: &self.http, options: &self.options, silence: request.silence };
-        let answer = call.ask(&request, &json, out).await?;
-        let (counted, model) = (answer.counted, answer.model.clone());
-        let (parts, stop) = answer.finish(self.provider(), &request.idempotency_key)?;
-        let usage = counted.usage(estimate::input(&request).input, estimate::output(&parts));
+        let door = Door::new(&self.http, &self.options, &request);
+        let Said { parts, stop, usage, model } = chat::ask(&door, &request, out).await?;
         Ok(Response {
             parts,
             stop,

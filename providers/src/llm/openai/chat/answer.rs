@@ -1,16 +1,14 @@
 //! From a server's events to chunks and, in the end, the answer. Nothing is required that some server leaves out.
 
 use greenroom_contract::port::llm::{Error, Part, Stop};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{tool_calls::ToolCalls, usage::Counted};
-
-/// Reads a field if it has the expected form, and treats it as absent if not: servers differ, and an answer should not
-/// fail for a field's sake.
-pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
-    Ok(serde_json::from_value(Value::deserialize(from)?).ok())
-}
+use crate::llm::{
+    openai::{failure::Said as Failed, listen::Answer},
+    wire::lenient,
+};
 
 /// One event of a stream, or the whole body of an answer that was not streamed.
 #[derive(Debug, Default, Deserialize)]
@@ -51,7 +49,7 @@ struct Said {
 
 /// What has come so far.
 #[derive(Default)]
-pub(super) struct Answer {
+pub(super) struct Completion {
     text: String,
     calls: ToolCalls,
     refused: bool,
@@ -63,26 +61,40 @@ pub(super) struct Answer {
     begun: bool,
 }
 
-impl Answer {
-    /// Takes one event. Returns the new text; an empty one means that the model showed life without text.
-    pub(super) fn take(&mut self, event: Value) -> String {
+impl Answer for Completion {
+    fn take(&mut self, event: Value) -> Result<String, Failed> {
         let event: Event = serde_json::from_value(event).unwrap_or_default();
         self.model = event.model.filter(|model| !model.is_empty()).or(self.model.take());
         if let Some(counted) = event.usage {
             self.counted = counted;
         }
         // Only the first choice: we ask for one.
-        let Some(choice) = event.choices.unwrap_or_default().into_iter().next() else { return String::new() };
+        let Some(choice) = event.choices.unwrap_or_default().into_iter().next() else { return Ok(String::new()) };
         self.begun = true;
         self.finish_reason = choice.finish_reason.filter(|reason| !reason.is_empty()).or(self.finish_reason.take());
-        match (choice.delta, choice.message) {
+        Ok(match (choice.delta, choice.message) {
             (Some(delta), _) => self.add(delta),
             // A message that repeats what was streamed adds nothing.
             (None, Some(message)) if self.text.is_empty() && self.calls.is_empty() => self.add(message),
             _ => String::new(),
-        }
+        })
     }
 
+    fn begun(&self) -> bool {
+        self.begun
+    }
+
+    fn finished(&self) -> bool {
+        self.finish_reason.is_some()
+    }
+
+    /// The usage comes after the reason, and `[DONE]` after that.
+    fn is_last(&self) -> bool {
+        false
+    }
+}
+
+impl Completion {
     fn add(&mut self, said: Said) -> String {
         self.refused |= said.refusal.is_some_and(|refusal| !refusal.is_empty());
         for delta in said.tool_calls.unwrap_or_default() {
@@ -94,16 +106,6 @@ impl Answer {
         let new = text(&said.content);
         self.text.push_str(&new);
         new
-    }
-
-    /// Whether anything of an answer has come.
-    pub(super) fn begun(&self) -> bool {
-        self.begun
-    }
-
-    /// Whether the server said why the model stopped, after which only the usage can come.
-    pub(super) fn finished(&self) -> bool {
-        self.finish_reason.is_some()
     }
 
     /// The parts and why the model stopped. `key` makes ids for calls that have none.
@@ -151,8 +153,8 @@ mod tests {
 
     use super::*;
 
-    fn answer(events: &[Value]) -> Answer {
-        let mut answer = Answer::default();
+    fn answer(events: &[Value]) -> Completion {
+        let mut answer = Completion::default();
         events.iter().for_each(|event| drop(answer.take(event.clone())));
         answer
     }

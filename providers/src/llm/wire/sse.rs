@@ -5,7 +5,7 @@ const LONGEST_LINE: usize = 4 * 1024 * 1024;
 
 /// What a server sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// The data of one event, its lines joined.
     Data(String),
     /// Any other line: a comment, a name, an id. It says that the server is alive.
@@ -14,11 +14,11 @@ pub(super) enum Event {
 
 /// A line was longer than [`LONGEST_LINE`].
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooLong;
+pub(crate) struct TooLong;
 
 /// The state between two pieces of a stream.
 #[derive(Default)]
-pub(super) struct Parser {
+pub(crate) struct Parser {
     line: Vec<u8>,
     data: Option<String>,
     /// The last byte was a carriage return: a line feed that follows belongs to it.
@@ -28,7 +28,7 @@ pub(super) struct Parser {
 
 impl Parser {
     /// Takes the next piece and returns the events that it completes.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, TooLong> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, TooLong> {
         let mut events = Vec::new();
         for &byte in bytes {
             let follows_return = std::mem::replace(&mut self.after_return, byte == b'\r');
@@ -43,7 +43,7 @@ impl Parser {
     }
 
     /// The end of the stream: an event that lacks its closing blank line counts, because some servers forget it.
-    pub(super) fn finish(&mut self) -> Vec<Event> {
+    pub(crate) fn finish(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         if !self.line.is_empty() {
             self.end_line(&mut events);

@@ -1,9 +1,9 @@
 //! Tokens as the server counts them, normalised: OpenAI counts cached tokens into the input, we do not.
 
-use greenroom_contract::port::llm::Usage;
+use greenroom_contract::port::llm::{Part, Usage};
 use serde::Deserialize;
 
-use super::answer::lenient;
+use crate::llm::{estimate, wire::lenient};
 
 /// The usage object. Everything may be missing.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -34,14 +34,14 @@ struct OutputDetails {
 
 impl Counted {
     /// Normalised; what the server did not count is estimated, and then the whole is flagged as an estimate.
-    pub(super) fn usage(&self, estimated_input: u64, estimated_output: u64) -> Usage {
+    pub(super) fn usage(&self, said: &[Part], estimated_input: impl FnOnce() -> u64) -> Usage {
         let details = self.prompt_tokens_details.unwrap_or_default();
         let cache_read = details.cached_tokens.unwrap_or(0);
         let cache_write = details.cache_write_tokens.unwrap_or(0);
         let cached = cache_read.saturating_add(cache_write);
         Usage {
-            input: self.prompt_tokens.map_or(estimated_input, |all| all.saturating_sub(cached)),
-            output: self.completion_tokens.unwrap_or(estimated_output),
+            input: self.prompt_tokens.map_or_else(estimated_input, |all| all.saturating_sub(cached)),
+            output: self.completion_tokens.unwrap_or_else(|| estimate::output(said)),
             cache_read,
             cache_write,
             cache_write_1h: 0,
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn read(json: serde_json::Value) -> Usage {
-        serde_json::from_value::<Counted>(json).unwrap().usage(11, 7)
+        serde_json::from_value::<Counted>(json).unwrap().usage(&[Part::Text { text: "x".repeat(28) }], || 11)
     }
 
     #[test]

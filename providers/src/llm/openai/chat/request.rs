@@ -6,7 +6,7 @@ use greenroom_contract::port::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Dialect, Options};
+use crate::llm::openai::{Dialect, Options};
 use crate::pricing::{ChatTools, Sampling, chat_tools, max_output, sampling};
 
 /// The body of a request. Fails where the capability table knows that the model would refuse it.

@@ -22,8 +22,10 @@ use greenroom_contract::{
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{Dialect, OpenAi, Options, bearer, parse_base_url};
-use crate::llm::testing::request;
+use crate::llm::{
+    openai::{Dialect, OpenAi, Options, bearer, parse_base_url},
+    testing::request,
+};
 
 /// A server that answers every request with this, and remembers what it was asked.
 struct Server {

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 
 use greenroom_contract::port::llm::ToolUse;
 use serde::Deserialize;
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 
-use super::answer::lenient;
+use crate::llm::{
+    openai::arguments::{object, stable_id},
+    wire::lenient,
+};
 
 /// A piece of a call.
 #[derive(Debug, Deserialize)]
@@ -118,25 +120,6 @@ impl Call {
             whole => self.arguments = whole.to_string(),
         }
     }
-}
-
-fn object(arguments: &str) -> Option<Map<String, Value>> {
-    if arguments.trim().is_empty() {
-        return Some(Map::new());
-    }
-    match serde_json::from_str(arguments).ok()? {
-        Value::Object(object) => Some(object),
-        Value::Null => Some(Map::new()),
-        // Encoded twice.
-        Value::String(inner) => serde_json::from_str(&inner).ok(),
-        _ => None,
-    }
-}
-
-/// An id that is the same when the same question gets the same answer.
-fn stable_id(key: &str, position: usize) -> String {
-    let digest = Sha256::new().chain_update(key).chain_update((position as u64).to_be_bytes()).finalize();
-    format!("call_{}", hex::encode(&digest[..12]))
 }
 
 #[cfg(test)]

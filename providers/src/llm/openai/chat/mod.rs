@@ -1,0 +1,15 @@
+//! Chat completions: what nearly every server speaks.
+//!
+//! - `request`: a question as JSON; `ask`: the exchange
+//! - `answer` and `tool_calls`: events to the answer; `usage`: tokens, normalised
+
+mod answer;
+mod ask;
+mod request;
+mod tool_calls;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use ask::ask;
