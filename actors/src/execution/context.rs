@@ -7,9 +7,9 @@ use greenroom_contract::{
     AgentId, Event, EventId, MicroUsd,
     execution::{Claimed, Effect, StepKind},
     port::{
-        llm::{self, Chunk, Request, Response, ToolUse},
+        llm::{self, Chunk, Request, Response},
         state::{Checkpoint, CheckpointKey, NewCheckpoint, Outgoing},
-        tool::{self, Answer, Call, Emit, Life, ToolSpec},
+        tool::{Emit, ToolSpec},
     },
     status::StepStatus,
 };
@@ -26,9 +26,7 @@ use super::{
 use crate::{ports::Ports, watchdog::Pulse};
 
 /// How much longer than the provider's own deadline a silence is borne: the provider ends it, this is the net below.
-const SILENCE_NET: Duration = Duration::from_secs(5);
-/// The wait before an interrupted call that may be repeated is repeated.
-const REPEAT_AFTER: Duration = Duration::from_millis(500);
+pub(super) const SILENCE_NET: Duration = Duration::from_secs(5);
 
 /// An attempt at work. Every call to the outside goes through it and is journaled.
 pub struct Context {
@@ -137,70 +135,6 @@ impl Context {
         })
     }
 
-    /// Calls a tool that the model asked for. Journaled; what becomes of a call that a crash interrupted is decided by
-    /// the tool's effect. A tool that fails or is away answers with an error that the model may work round.
-    pub async fn use_tool(&mut self, wanted: &ToolUse) -> Result<Answer, Trouble> {
-        self.check_going()?;
-        let known = self.tools().into_iter().find(|tool| tool.name == wanted.name).map(|tool| tool.effect);
-        // A call that was made before a restart keeps its effect, also while its server is not back yet. A tool that does
-        // not exist is an answer too, and journaled, so that a resume goes the same way.
-        let effect = self.journal.effect_before(StepKind::Tool, &wanted.name).or(known).unwrap_or(Effect::None);
-        let tools = Arc::clone(&self.kit.outfit.tools);
-        let timeout = self.spec().limits.tool_timeout.0;
-        let ask = Ask {
-            kind: StepKind::Tool,
-            name: wanted.name.clone(),
-            request_hash: hash::of_call(&wanted.name, &wanted.input),
-            effect,
-        };
-        let call = Call {
-            name: wanted.name.clone(),
-            input: wanted.input.clone(),
-            idempotency_key: String::new(),
-            agent: self.claimed.agent.clone(),
-            execution: self.claimed.fence.execution,
-            trace_id: self.claimed.event.trace_id,
-            timeout,
-            life: Life::default(),
-        };
-        self.progress.begin(format!("tool {}", wanted.name), timeout + SILENCE_NET);
-        let progress = &self.progress;
-        let outcome = self
-            .journal
-            .step(ask, |key| async move {
-                let call = Call { idempotency_key: key, ..call };
-                match call_tool(&*tools, call, effect, progress).await {
-                    Ok(answer) => {
-                        let status = if answer.is_error { StepStatus::Failed } else { StepStatus::Settled };
-                        Outcome { status, result: to_json(&answer), usage: None, cost: None }
-                    }
-                    Err(tool::Error::OutcomeUnknown { .. }) if effect == Effect::AtMostOnce => {
-                        Outcome { status: StepStatus::Unknown, result: Value::Null, usage: None, cost: None }
-                    }
-                    Err(error) => {
-                        let answer = Answer::error(error.to_string());
-                        Outcome { status: StepStatus::Failed, result: to_json(&answer), usage: None, cost: None }
-                    }
-                }
-            })
-            .await?;
-        self.between_calls();
-        if outcome.status == StepStatus::Unknown {
-            let why = format!(
-                "tool {} broke off and its effect is at_most_once: it may or may not have happened",
-                wanted.name
-            );
-            return Err(Trouble::lasting("outcome_unknown", why));
-        }
-        let answer: Answer = serde_json::from_value(outcome.result).map_err(|error| {
-            Trouble::lasting("journal_unreadable", format!("a journaled answer cannot be read: {error}"))
-        })?;
-        for emit in &answer.emits {
-            self.emit(emit);
-        }
-        Ok(answer)
-    }
-
     /// Sends an event with the transaction that finishes the execution. Its id belongs to this place in the journal, so
     /// that a resume does not send it twice.
     pub fn emit(&mut self, emit: &Emit) {
@@ -227,13 +161,14 @@ impl Context {
         self.progress.begin("between calls".to_owned(), self.spec().limits.silence.0 + SILENCE_NET);
     }
 
-    fn check_going(&self) -> Result<(), Trouble> {
+    /// How many more steps may be made; at least one.
+    pub(super) fn check_going(&self) -> Result<usize, Trouble> {
         if self.cancel.is_cancelled() {
             return Err(Trouble::Cancelled);
         }
         let most = self.spec().limits.max_steps;
         if self.journal.len() < most {
-            return Ok(());
+            return Ok((most - self.journal.len()) as usize);
         }
         Err(Trouble::lasting("max_steps", format!("the attempt made {most} steps, as many as limits.max_steps allows")))
     }
@@ -283,39 +218,6 @@ async fn converse(
     }
 }
 
-/// Calls a tool, whose signs of life are passed on; one whose effect allows it is called once more, with the same key,
-/// when its answer got lost.
-async fn call_tool(
-    tools: &dyn tool::Toolset,
-    call: Call,
-    effect: Effect,
-    progress: &Progress,
-) -> Result<Answer, tool::Error> {
-    let net = call.timeout + SILENCE_NET;
-    let once = |call: Call| async move {
-        progress.beat(net);
-        let (name, life) = (call.name.clone(), call.life.clone());
-        let mut answer = tools.call(call);
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut answer => return answer,
-                () = life.heard() => progress.beat(net),
-                () = tokio::time::sleep(net) => {
-                    return Err(tool::Error::OutcomeUnknown { name, reason: format!("no sign of life within {net:?}") });
-                }
-            }
-        }
-    };
-    match once(call.clone()).await {
-        Err(tool::Error::OutcomeUnknown { .. }) if effect != Effect::AtMostOnce => {
-            tokio::time::sleep(REPEAT_AFTER).await;
-            once(call).await
-        }
-        answer => answer,
-    }
-}
-
 /// The failure of a model call, now or in the journal.
 fn failed_ask(error: Option<llm::Error>, journaled: &Value) -> Trouble {
     if let Some(error) = error {
@@ -327,7 +229,7 @@ fn failed_ask(error: Option<llm::Error>, journaled: &Value) -> Trouble {
     Trouble::Failed { failure, lasting: journaled["transient"] != json!(true) }
 }
 
-fn to_json<T: serde::Serialize>(value: &T) -> Value {
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Value {
     // Answers have string keys only; nothing in them refuses.
     serde_json::to_value(value).unwrap_or(Value::Null)
 }

@@ -3,14 +3,14 @@
 use greenroom_contract::{
     BoxFuture, Event,
     port::{
-        llm::{Message, Part, Request, Role},
+        llm::{Message, Part, Request, Role, ToolUse},
         state::Checkpoint,
         tool::Answer,
     },
 };
 use serde_json::Value;
 
-use super::{context::Context, journal::Trouble, run::Behaviour};
+use super::{context::Context, journal::Trouble, repeats::Repeats, run::Behaviour};
 
 /// The behaviour.
 pub struct Converse;
@@ -27,6 +27,7 @@ async fn converse(context: &mut Context) -> Result<Value, Trouble> {
     let mut messages = from_a_question(before.messages);
     let known = messages.len();
     messages.push(Message::text(Role::User, question(context.event())));
+    let mut repeats = Repeats::new(context.spec().limits.max_repeats);
     let answer = loop {
         let limits = &context.spec().limits;
         let request = Request {
@@ -46,18 +47,35 @@ async fn converse(context: &mut Context) -> Result<Value, Trouble> {
         if wanted.is_empty() {
             break text;
         }
-        let mut results = Vec::with_capacity(wanted.len());
-        for ask in &wanted {
-            let answer = context.use_tool(ask).await?;
-            let Answer { content, is_error, images, .. } = answer;
-            results.push(Part::ToolResult { id: ask.id.clone(), content, is_error, images });
-        }
+        let results = answers(context, &mut repeats, &wanted).await?;
         messages.push(Message { role: Role::User, parts: results });
     };
     if remembers {
         context.save(before.version, before.data, messages.split_off(known));
     }
     Ok(Value::String(answer))
+}
+
+/// What the tools answer that the model asked for, in its order.
+async fn answers(context: &mut Context, repeats: &mut Repeats, wanted: &[ToolUse]) -> Result<Vec<Part>, Trouble> {
+    let mut refused = Vec::with_capacity(wanted.len());
+    for ask in wanted {
+        refused.push(repeats.refuse(ask)?);
+    }
+    let made: Vec<ToolUse> =
+        wanted.iter().zip(&refused).filter(|(_, refused)| refused.is_none()).map(|(ask, _)| ask.clone()).collect();
+    let mut made = context.use_tools(&made).await?.into_iter();
+    let mut results = Vec::with_capacity(wanted.len());
+    for (ask, refused) in wanted.iter().zip(refused) {
+        let was_refused = refused.is_some();
+        let Some(answer) = refused.or_else(|| made.next()) else { break };
+        if !was_refused {
+            repeats.note(ask, &answer);
+        }
+        let Answer { content, is_error, images, .. } = answer;
+        results.push(Part::ToolResult { id: ask.id.clone(), content, is_error, images });
+    }
+    Ok(results)
 }
 
 /// What an event asks, as text: its `input` or `text`, or all that it says.

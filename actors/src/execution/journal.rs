@@ -5,10 +5,12 @@
 //! ```
 //!
 //! A settled result is held back only until the next commit, which is made before anything else happens; a first call
-//! without an effect runs beside the commit of its intention.
+//! without an effect runs beside the commit of its intention. Calls that may run side by side are all intended first, and
+//! each is settled as it ends.
 
 use std::{collections::VecDeque, future::Future, sync::Arc};
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use greenroom_contract::{
     execution::{Effect, Failure, Fence, Intended, Settled, Step, StepKind},
     money::MicroUsd,
@@ -100,9 +102,9 @@ impl Journal {
         self.next
     }
 
-    /// The effect with which the next step was made before a restart, if it is this one.
-    pub(crate) fn effect_before(&self, kind: StepKind, name: &str) -> Option<Effect> {
-        self.replay.front().filter(|step| step.kind == kind && step.name == name).map(|step| step.effect)
+    /// The effect with which a step was made before a restart, if it is this one; `ahead` counts from the next.
+    pub(crate) fn effect_before(&self, ahead: usize, kind: StepKind, name: &str) -> Option<Effect> {
+        self.replay.get(ahead).filter(|step| step.kind == kind && step.name == name).map(|step| step.effect)
     }
 
     /// What the finishing transaction has to settle.
@@ -129,38 +131,12 @@ impl Journal {
         Fut: Future<Output = Outcome>,
     {
         let seq = self.next;
-        self.next += 1;
-        let before = self.replay.pop_front();
-        if let Some(step) = &before {
-            check_same(step, &ask, seq)?;
-            if let (StepStatus::Settled | StepStatus::Failed, Some(result)) = (step.status, step.result.clone()) {
-                tracing::info!(step.seq = seq, step.name = ask.name, "A finished call is taken from the journal.");
-                return Ok(Outcome { status: step.status, result, usage: step.usage, cost: step.cost });
-            }
-            if ask.effect == Effect::AtMostOnce {
-                return Err(self.unknown(seq, &ask));
-            }
+        if let Some(outcome) = self.take_replayed(&ask)? {
+            return Ok(outcome);
         }
-        let key = format!("{}/{}/{seq}", self.fence.execution, self.attempt);
-        let (kind, name) = (ask.kind.as_str(), ask.name.clone());
-        let intended = Intended {
-            attempt: self.attempt,
-            seq,
-            kind: ask.kind,
-            name: ask.name,
-            request_hash: ask.request_hash,
-            idempotency_key: key.clone(),
-            effect: ask.effect,
-        };
-        let settle = self.unsettled.take();
-        let may_overlap = settle.is_none() && ask.effect == Effect::None;
-        let state = Arc::clone(&self.state);
-        let fence = self.fence;
-        let pulse = Arc::clone(&self.pulse);
-        let write = persist_under(Some(&pulse), "step", move || {
-            let (state, settle, intended) = (Arc::clone(&state), settle.clone(), intended.clone());
-            async move { state.journal(fence, settle, Some(intended)).await }
-        });
+        let may_overlap = self.unsettled.is_none() && ask.effect == Effect::None;
+        let (key, told) = (self.key(seq), Told::of(&ask, seq));
+        let write = self.intend(ask, seq);
         let started = Instant::now();
         let outcome = if may_overlap {
             let (written, outcome) = futures::join!(write, call(key));
@@ -170,26 +146,86 @@ impl Journal {
             write.await?;
             call(key).await
         };
-        let duration_ms = started.elapsed().as_millis() as u64;
-        let status = outcome.status.as_str();
-        tracing::info!(
-            step.seq = seq,
-            step.kind = kind,
-            step.name = name,
-            step.status = status,
-            step.duration_ms = duration_ms,
-            "Step finished."
-        );
-        self.unsettled = Some(Settled {
+        self.unsettled = Some(told.settled(self.attempt, &outcome, started));
+        Ok(outcome)
+    }
+
+    /// Makes several calls side by side, or takes their outcomes from the journal; for effects that allow a repetition
+    /// only, because a crash may interrupt them all at once. `call` gets the place of its request in `asks` and the
+    /// idempotency key; the outcomes stand in the order of `asks`. Each is written as soon as it is there.
+    pub(crate) async fn steps<F, Fut>(&mut self, asks: Vec<Ask>, call: F) -> Result<Vec<Outcome>, Trouble>
+    where
+        F: Fn(usize, String) -> Fut,
+        Fut: Future<Output = Outcome>,
+    {
+        let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(asks.len());
+        let mut open = Vec::new();
+        for (place, ask) in asks.into_iter().enumerate() {
+            let seq = self.next;
+            outcomes.push(self.take_replayed(&ask)?);
+            if outcomes[place].is_none() {
+                open.push((place, seq, Told::of(&ask, seq)));
+                self.intend(ask, seq).await?;
+            }
+        }
+        let started = Instant::now();
+        let mut running: FuturesUnordered<_> = open
+            .into_iter()
+            .map(|(place, seq, told)| {
+                let call = call(place, self.key(seq));
+                async move { (place, told, call.await) }
+            })
+            .collect();
+        while let Some((place, told, outcome)) = running.next().await {
+            self.unsettled = Some(told.settled(self.attempt, &outcome, started));
+            outcomes[place] = Some(outcome);
+            if !running.is_empty() {
+                self.flush().await?;
+            }
+        }
+        Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    /// The outcome of the next step, if a run before a restart came to one.
+    fn take_replayed(&mut self, ask: &Ask) -> Result<Option<Outcome>, Trouble> {
+        let seq = self.next;
+        self.next += 1;
+        let Some(step) = self.replay.pop_front() else { return Ok(None) };
+        check_same(&step, ask, seq)?;
+        if let (StepStatus::Settled | StepStatus::Failed, Some(result)) = (step.status, step.result) {
+            tracing::info!(step.seq = seq, step.name = ask.name, "A finished call is taken from the journal.");
+            return Ok(Some(Outcome { status: step.status, result, usage: step.usage, cost: step.cost }));
+        }
+        if ask.effect == Effect::AtMostOnce {
+            return Err(self.unknown(seq, ask));
+        }
+        Ok(None)
+    }
+
+    fn key(&self, seq: u32) -> String {
+        format!("{}/{}/{seq}", self.fence.execution, self.attempt)
+    }
+
+    /// Writes the intention, with the last call's result.
+    fn intend(&mut self, ask: Ask, seq: u32) -> impl Future<Output = Result<(), Error>> + use<> {
+        let intended = Intended {
             attempt: self.attempt,
             seq,
-            status: outcome.status,
-            result: outcome.result.clone(),
-            usage: outcome.usage,
-            cost: outcome.cost,
-            duration_ms,
-        });
-        Ok(outcome)
+            kind: ask.kind,
+            name: ask.name,
+            request_hash: ask.request_hash,
+            idempotency_key: self.key(seq),
+            effect: ask.effect,
+        };
+        let (settle, fence) = (self.unsettled.take(), self.fence);
+        let (state, pulse) = (Arc::clone(&self.state), Arc::clone(&self.pulse));
+        async move {
+            let write = || {
+                let (state, settle, intended) = (Arc::clone(&state), settle.clone(), intended.clone());
+                async move { state.journal(fence, settle, Some(intended)).await }
+            };
+            persist_under(Some(&pulse), "step", write).await
+        }
     }
 
     /// A call that a crash interrupted and that must not happen twice.
@@ -211,6 +247,40 @@ impl Journal {
                 ask.name
             ),
         )
+    }
+}
+
+/// A step under way, as it is told of at its end.
+struct Told {
+    seq: u32,
+    kind: StepKind,
+    name: String,
+}
+
+impl Told {
+    fn of(ask: &Ask, seq: u32) -> Self {
+        Self { seq, kind: ask.kind, name: ask.name.clone() }
+    }
+
+    fn settled(self, attempt: u32, outcome: &Outcome, started: Instant) -> Settled {
+        let duration_ms = started.elapsed().as_millis() as u64;
+        tracing::info!(
+            step.seq = self.seq,
+            step.kind = self.kind.as_str(),
+            step.name = self.name,
+            step.status = outcome.status.as_str(),
+            step.duration_ms = duration_ms,
+            "Step finished."
+        );
+        Settled {
+            attempt,
+            seq: self.seq,
+            status: outcome.status,
+            result: outcome.result.clone(),
+            usage: outcome.usage,
+            cost: outcome.cost,
+            duration_ms,
+        }
     }
 }
 

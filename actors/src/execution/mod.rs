@@ -10,8 +10,10 @@ mod hash;
 mod journal;
 mod persist;
 mod progress;
+mod repeats;
 mod run;
 mod step;
+mod tools;
 
 pub use context::Context;
 pub use converse::Converse;

@@ -16,6 +16,10 @@ pub struct Limits {
     /// How many steps (model and tool calls) one attempt may make.
     #[garde(range(min = 1, max = 1000))]
     pub max_steps: u32,
+    /// How many identical tool calls with the same answer one attempt may make; the model is told of further ones, and
+    /// the attempt fails when it does not stop. 0 is any number.
+    #[garde(range(max = 1000))]
+    pub max_repeats: u32,
     /// How many attempts an event gets before it becomes a dead letter.
     #[garde(range(min = 1, max = 20))]
     pub max_attempts: u32,
@@ -41,6 +45,7 @@ impl Default for Limits {
         Self {
             timeout: HumanDuration::from_secs(300),
             max_steps: 20,
+            max_repeats: 3,
             max_attempts: 3,
             retry: RetryBackoff { min: HumanDuration::from_secs(1), max: HumanDuration::from_secs(60) },
             silence: HumanDuration::from_secs(60),

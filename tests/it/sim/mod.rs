@@ -8,3 +8,4 @@ mod continuity;
 mod day;
 mod ports;
 mod supervision;
+mod tools;

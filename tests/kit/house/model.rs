@@ -38,6 +38,10 @@ pub enum Act {
     Spin(Duration),
     /// Asks for a tool, and answers with what that says.
     Tool(String, Value),
+    /// Asks for several tools at once, and answers with all that they say.
+    Tools(Vec<(String, Value)>),
+    /// Asks for a tool, whatever it was told before.
+    Insist(String, Value),
 }
 
 impl Act {
@@ -175,7 +179,7 @@ impl Model {
             (Arc::clone(&notes.script), asked)
         };
         match (script(&asked), tool_result(request)) {
-            (Act::Tool(..), Some(content)) => Act::Say(content),
+            (Act::Tool(..) | Act::Tools(..), Some(content)) => Act::Say(content),
             (act, _) => act,
         }
     }
@@ -243,10 +247,8 @@ impl Llm for Voice {
                 Ok(done("spun".to_owned()))
             }))
             .boxed(),
-            Act::Tool(name, input) => {
-                let part = Part::ToolUse(ToolUse { id: "t".to_owned(), name, input });
-                stream::once(future::ready(Ok(response(part, Stop::ToolUse)))).boxed()
-            }
+            Act::Tool(name, input) | Act::Insist(name, input) => asks_for(vec![(name, input)]),
+            Act::Tools(wanted) => asks_for(wanted),
         };
         chunks.inspect(move |_| _ = &under_way).boxed()
     }
@@ -260,13 +262,19 @@ impl Llm for Voice {
     }
 }
 
-fn done(text: String) -> Chunk {
-    response(Part::Text { text }, Stop::EndTurn)
+fn asks_for(tools: Vec<(String, Value)>) -> BoxStream<'static, Result<Chunk, Error>> {
+    let parts = tools.into_iter().enumerate();
+    let parts = parts.map(|(n, (name, input))| Part::ToolUse(ToolUse { id: format!("t{n}"), name, input })).collect();
+    stream::once(future::ready(Ok(response(parts, Stop::ToolUse)))).boxed()
 }
 
-fn response(part: Part, stop: Stop) -> Chunk {
+fn done(text: String) -> Chunk {
+    response(vec![Part::Text { text }], Stop::EndTurn)
+}
+
+fn response(parts: Vec<Part>, stop: Stop) -> Chunk {
     Chunk::Done(Box::new(Response {
-        parts: vec![part],
+        parts,
         stop,
         usage: Usage { input: 1, output: 1, ..Usage::default() },
         model: "fake".to_owned(),
@@ -285,8 +293,9 @@ fn question(request: &Request) -> String {
 
 /// What the tool answered, if that is the last word.
 fn tool_result(request: &Request) -> Option<String> {
-    match request.messages.last()?.parts.first()? {
-        Part::ToolResult { content, .. } => Some(content.clone()),
+    let said = request.messages.last()?.parts.iter().map(|part| match part {
+        Part::ToolResult { content, .. } => Some(content.as_str()),
         _ => None,
-    }
+    });
+    said.collect::<Option<Vec<_>>>().filter(|said| !said.is_empty()).map(|said| said.join(" "))
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::model::Model;
 
-/// `look` changes nothing, `act` must not happen twice. Both take `{"ms": 10, "say": "text", "emit": "topic"}`.
+/// `look` changes nothing, `peek` may be repeated, `act` must not happen twice. All take `{"ms": 10, "say": "text", "emit": "topic"}`.
 pub(super) struct Tools {
     pub(super) model: Arc<Model>,
 }
@@ -24,7 +24,7 @@ impl Toolset for Tools {
             input_schema: json!({ "type": "object" }),
             effect,
         };
-        vec![spec("look", Effect::None), spec("act", Effect::AtMostOnce)]
+        vec![spec("look", Effect::None), spec("act", Effect::AtMostOnce), spec("peek", Effect::Idempotent)]
     }
 
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, Error>> {

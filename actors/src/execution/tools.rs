@@ -1,0 +1,179 @@
+//! Tool calls of an execution: journaled, side by side where their effects allow it.
+
+use std::{sync::Arc, time::Duration};
+
+use greenroom_contract::{
+    execution::{Effect, StepKind},
+    port::{
+        llm::ToolUse,
+        tool::{self, Answer, Call, Life, ToolSpec},
+    },
+    status::StepStatus,
+};
+use serde_json::Value;
+
+use super::{
+    context::{Context, SILENCE_NET, to_json},
+    hash,
+    journal::{Ask, Outcome, Trouble},
+    progress::Progress,
+};
+
+/// The wait before an interrupted call that may be repeated is repeated.
+const REPEAT_AFTER: Duration = Duration::from_millis(500);
+/// So many calls of one answer run side by side; more take turns.
+const SIDE_BY_SIDE: usize = 8;
+
+impl Context {
+    /// Calls a tool that the model asked for. Journaled; what becomes of a call that a crash interrupted is decided by
+    /// the tool's effect. A tool that fails or is away answers with an error that the model may work round.
+    pub async fn use_tool(&mut self, wanted: &ToolUse) -> Result<Answer, Trouble> {
+        let answers = self.use_tools(std::slice::from_ref(wanted)).await?;
+        answers.into_iter().next().ok_or_else(|| Trouble::lasting("tool_failed", "a tool gave no answer"))
+    }
+
+    /// Calls the tools that one answer of the model asked for, and returns their answers in the same order. Neighbours
+    /// whose effect is `none` or `idempotent` run side by side, at most eight at once; a tool with another effect waits
+    /// for those before it, and those after it wait for it.
+    pub async fn use_tools(&mut self, wanted: &[ToolUse]) -> Result<Vec<Answer>, Trouble> {
+        let known = self.tools();
+        let mut answers = Vec::with_capacity(wanted.len());
+        while answers.len() < wanted.len() {
+            let room = self.check_going()?;
+            let rest = &wanted[answers.len()..];
+            let effects: Vec<Effect> =
+                rest.iter().enumerate().map(|(ahead, ask)| self.effect(&known, ahead, ask)).collect();
+            let repeatable = effects.iter().take_while(|effect| may_run_beside_others(**effect)).count();
+            let now = repeatable.clamp(1, SIDE_BY_SIDE.min(room));
+            let outcomes = match now {
+                1 => vec![self.call_one(&rest[0], effects[0]).await?],
+                _ => self.call_many(&rest[..now], &effects[..now]).await?,
+            };
+            self.between_calls();
+            for (ask, outcome) in rest.iter().zip(outcomes) {
+                let answer = read(ask, outcome)?;
+                for emit in &answer.emits {
+                    self.emit(emit);
+                }
+                answers.push(answer);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// A call that was made before a restart keeps its effect, also while its server is not back yet. A tool that does
+    /// not exist is an answer too, and journaled, so that a resume goes the same way.
+    fn effect(&self, known: &[ToolSpec], ahead: usize, wanted: &ToolUse) -> Effect {
+        let listed = || known.iter().find(|tool| tool.name == wanted.name).map(|tool| tool.effect);
+        self.journal.effect_before(ahead, StepKind::Tool, &wanted.name).or_else(listed).unwrap_or(Effect::None)
+    }
+
+    async fn call_one(&mut self, wanted: &ToolUse, effect: Effect) -> Result<Outcome, Trouble> {
+        let call = self.call(wanted);
+        self.progress.begin(format!("tool {}", wanted.name), call.timeout + SILENCE_NET);
+        let (tools, progress) = (Arc::clone(&self.kit.outfit.tools), &self.progress);
+        let ask = ask(wanted, effect);
+        self.journal
+            .step(
+                ask,
+                |key| async move { outcome(&*tools, Call { idempotency_key: key, ..call }, effect, progress).await },
+            )
+            .await
+    }
+
+    async fn call_many(&mut self, wanted: &[ToolUse], effects: &[Effect]) -> Result<Vec<Outcome>, Trouble> {
+        let calls: Vec<Call> = wanted.iter().map(|wanted| self.call(wanted)).collect();
+        let names: Vec<&str> = wanted.iter().map(|wanted| wanted.name.as_str()).collect();
+        let longest = self.spec().limits.tool_timeout.0;
+        self.progress.begin(format!("tools {}", names.join(", ")), longest + SILENCE_NET);
+        let (tools, progress) = (Arc::clone(&self.kit.outfit.tools), &self.progress);
+        let asks = wanted.iter().zip(effects).map(|(wanted, effect)| ask(wanted, *effect)).collect();
+        let (tools, calls) = (&*tools, &calls);
+        self.journal
+            .steps(asks, |place, key| {
+                let call = Call { idempotency_key: key, ..calls[place].clone() };
+                outcome(tools, call, effects[place], progress)
+            })
+            .await
+    }
+
+    fn call(&self, wanted: &ToolUse) -> Call {
+        Call {
+            name: wanted.name.clone(),
+            input: wanted.input.clone(),
+            idempotency_key: String::new(),
+            agent: self.claimed.agent.clone(),
+            execution: self.claimed.fence.execution,
+            trace_id: self.claimed.event.trace_id,
+            timeout: self.spec().limits.tool_timeout.0,
+            life: Life::default(),
+        }
+    }
+}
+
+fn ask(wanted: &ToolUse, effect: Effect) -> Ask {
+    Ask {
+        kind: StepKind::Tool,
+        name: wanted.name.clone(),
+        request_hash: hash::of_call(&wanted.name, &wanted.input),
+        effect,
+    }
+}
+
+/// A crash interrupts all that run side by side; each of them is then called again.
+fn may_run_beside_others(effect: Effect) -> bool {
+    matches!(effect, Effect::None | Effect::Idempotent)
+}
+
+fn read(wanted: &ToolUse, outcome: Outcome) -> Result<Answer, Trouble> {
+    if outcome.status == StepStatus::Unknown {
+        let why =
+            format!("tool {} broke off and its effect is at_most_once: it may or may not have happened", wanted.name);
+        return Err(Trouble::lasting("outcome_unknown", why));
+    }
+    serde_json::from_value(outcome.result)
+        .map_err(|error| Trouble::lasting("journal_unreadable", format!("a journaled answer cannot be read: {error}")))
+}
+
+async fn outcome(tools: &dyn tool::Toolset, call: Call, effect: Effect, progress: &Progress) -> Outcome {
+    let (status, result) = match call_tool(tools, call, effect, progress).await {
+        Ok(answer) if answer.is_error => (StepStatus::Failed, to_json(&answer)),
+        Ok(answer) => (StepStatus::Settled, to_json(&answer)),
+        Err(tool::Error::OutcomeUnknown { .. }) if effect == Effect::AtMostOnce => (StepStatus::Unknown, Value::Null),
+        Err(error) => (StepStatus::Failed, to_json(&Answer::error(error.to_string()))),
+    };
+    Outcome { status, result, usage: None, cost: None }
+}
+
+/// Calls a tool, whose signs of life are passed on; one whose effect allows it is called once more, with the same key,
+/// when its answer got lost.
+async fn call_tool(
+    tools: &dyn tool::Toolset,
+    call: Call,
+    effect: Effect,
+    progress: &Progress,
+) -> Result<Answer, tool::Error> {
+    let net = call.timeout + SILENCE_NET;
+    let once = |call: Call| async move {
+        progress.beat(net);
+        let (name, life) = (call.name.clone(), call.life.clone());
+        let mut answer = tools.call(call);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer,
+                () = life.heard() => progress.beat(net),
+                () = tokio::time::sleep(net) => {
+                    return Err(tool::Error::OutcomeUnknown { name, reason: format!("no sign of life within {net:?}") });
+                }
+            }
+        }
+    };
+    match once(call.clone()).await {
+        Err(tool::Error::OutcomeUnknown { .. }) if effect != Effect::AtMostOnce => {
+            tokio::time::sleep(REPEAT_AFTER).await;
+            once(call).await
+        }
+        answer => answer,
+    }
+}
