@@ -12,4 +12,5 @@ pub mod node;
 pub mod proxy;
 pub mod servers;
 pub mod slack;
+pub mod vendor;
 pub mod wait;

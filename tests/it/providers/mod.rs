@@ -1,0 +1,14 @@
+//! Providers against servers that speak as the vendors do: one list of behaviours, played in every dialect.
+//!
+//! - `subject`: a provider and the server that it is played against; `subjects`: all of them
+//! - `suite`: the list; `answers`: what is said; `faults`: what goes wrong, and how often it is tried again;
+//!   `waits`: when
+//!
+//! To add a provider: a dialect in `tests/kit/vendor`, and a line in `subjects`.
+
+mod answers;
+mod faults;
+mod subject;
+mod subjects;
+mod suite;
+mod waits;
