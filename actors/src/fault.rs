@@ -10,6 +10,9 @@ use crate::supervisor::Exit;
 /// The code of a panic, wherever it was caught.
 pub(crate) const PANICKED: &str = "panicked";
 
+/// The reason with which an actor stops that falls asleep.
+pub(crate) const ASLEEP: &str = "asleep";
+
 /// An actor's own failure, carried through ractor's boxed error so that its supervisor gets it back whole.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -38,6 +41,7 @@ pub(crate) fn exit_of(event: &SupervisionEvent) -> Option<(ActorId, Exit)> {
                 Some("killed" | "actor_task_cancelled") => {
                     Exit::Killed(Failure::new("killed", "it did not stop, or answer, in time"))
                 }
+                Some(ASLEEP) => Exit::Asleep,
                 Some(_) => Exit::Stopped,
                 None => Exit::Normal,
             };

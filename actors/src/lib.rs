@@ -9,6 +9,7 @@ mod fault;
 pub mod lifecycle;
 pub mod orchestrator;
 pub mod outbox;
+pub mod porter;
 pub mod ports;
 pub mod relay;
 pub mod service;

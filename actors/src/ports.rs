@@ -11,7 +11,7 @@ use greenroom_contract::{
 };
 use tokio::runtime::Handle;
 
-use crate::{caretaker::Lease, ends::Ends, outbox::Outbox, supervisor::Breaker, watchdog::Watchdog};
+use crate::{caretaker::Lease, ends::Ends, outbox::Outbox, porter::Dormitory, supervisor::Breaker, watchdog::Watchdog};
 
 /// The outside world of every actor of a node. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +41,8 @@ pub struct Ports {
     pub lease: Arc<Lease>,
     /// Watches over every execution.
     pub watchdog: Watchdog,
+    /// Who of the node's agents sleeps.
+    pub dormitory: Arc<Dormitory>,
     /// Knows when many agents fail of one cause.
     pub storm: Breaker,
 }

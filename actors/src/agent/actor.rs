@@ -6,12 +6,12 @@ use std::sync::Arc;
 use greenroom_contract::execution::Failure;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
-use super::{BRANCH, Facts, handle::AgentHandle, message::Message, shell::Shell};
+use super::{Facts, handle::AgentHandle, message::Message, shell::Shell};
 use crate::{
     execution::Behaviour,
     fault::exit_of,
     ports::Ports,
-    supervisor::{ChildSpec, Event, Policy},
+    supervisor::{ChildSpec, Event, Policy, SupervisorHandle},
 };
 
 /// An agent as a child of the agents' supervisor. `handle` points at whichever generation is up and holds the definition
@@ -23,6 +23,7 @@ pub fn agent(
     behaviour: Arc<dyn Behaviour>,
     policy: Policy,
 ) -> ChildSpec {
+    let (address, world) = (handle.clone(), Arc::clone(&ports));
     ChildSpec {
         name: handle.definition().spec.name.to_string(),
         kind: "agent",
@@ -34,6 +35,7 @@ pub fn agent(
                 facts: Arc::clone(&facts),
                 behaviour: Arc::clone(&behaviour),
                 generation,
+                supervisor: SupervisorHandle::of(supervisor.clone()),
             };
             Box::pin(async move {
                 let spawned = Actor::spawn_linked(None, Agent, args, supervisor).await;
@@ -46,47 +48,37 @@ pub fn agent(
             // One that ended just now needs no telling.
             drop(ActorRef::<Message>::from(cell.clone()).send_message(Message::Stop(within)));
         }),
+        rested: Some(Arc::new(move || address.rested(&world))),
     }
 }
 
 struct Agent;
 
-struct Args {
-    ports: Arc<Ports>,
-    handle: AgentHandle,
-    facts: Arc<Facts>,
-    behaviour: Arc<dyn Behaviour>,
-    generation: u32,
+/// What a generation of a shell is made of.
+pub(super) struct Args {
+    pub(super) ports: Arc<Ports>,
+    pub(super) handle: AgentHandle,
+    pub(super) facts: Arc<Facts>,
+    pub(super) behaviour: Arc<dyn Behaviour>,
+    pub(super) generation: u32,
+    pub(super) supervisor: SupervisorHandle,
 }
 
 impl Actor for Agent {
     type Msg = Message;
-    type State = Shell;
+    /// Boxed, because its task would keep room for it more than once.
+    type State = Box<Shell>;
     type Arguments = Args;
 
-    async fn pre_start(&self, myself: ActorRef<Message>, args: Args) -> Result<Shell, ActorProcessingErr> {
-        let definition = args.handle.definition();
-        let path = format!("{BRANCH}/{}", definition.spec.name);
-        args.facts.nobody();
-        args.ports.storm.joined(definition.spec.name.as_str());
-        let tenure = args.handle.point_at(myself.clone(), &args.ports);
-        let mut shell = Shell::new(args.ports, definition, args.facts, args.behaviour, path, tenure);
-        if args.generation > 1 {
-            // Operators and reloads start no new shell: the one before ended abnormally.
-            shell.shell_was_restarted();
-        }
-        if args.handle.is_paused() {
-            shell.pause();
-        }
-        shell.fit_out(&myself);
-        Ok(shell)
+    async fn pre_start(&self, myself: ActorRef<Message>, args: Args) -> Result<Box<Shell>, ActorProcessingErr> {
+        Ok(Box::new(Shell::begin(&myself, args)))
     }
 
     async fn handle(
         &self,
         myself: ActorRef<Message>,
         message: Message,
-        shell: &mut Shell,
+        shell: &mut Box<Shell>,
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Fitted { fitting, definition, result } => {
@@ -96,22 +88,27 @@ impl Actor for Agent {
                 shell.pong(asked);
                 return Ok(());
             }
-            Message::Claimed(parcel) => shell.claimed(&myself, parcel),
+            Message::Claimed(parcel) => Box::pin(shell.claimed(&myself, parcel)).await,
             Message::Ended { fence, trace_id, ending } => shell.ended(&myself, fence, trace_id, &ending),
             Message::Due { child, generation } => {
                 Box::pin(shell.decide(&myself, Event::Due { child, generation })).await;
             }
             Message::Overdue { instance } => shell.kill(instance),
-            Message::Passivate(turn) => Box::pin(shell.passivate(&myself, turn)).await,
+            Message::Passivate(turn) => shell.passivate(turn),
+            Message::Unfed(feeder) => shell.unfed(&myself, feeder),
+            Message::Rest(feeder) => {
+                if shell.rest(&myself, feeder) {
+                    return Ok(());
+                }
+            }
             Message::Admit => shell.admit(&myself),
-            Message::Wake => shell.wake(&myself),
             Message::FitAgain(fitting) => shell.fit_again(&myself, fitting),
             Message::Reload(definition) => shell.reload(&myself, definition),
             Message::Pause => shell.pause(),
             Message::Resume => shell.resume(&myself),
             Message::Restart => Box::pin(shell.restart(&myself)).await,
             Message::Look => {
-                shell.look(&myself);
+                shell.look();
                 return Ok(());
             }
             Message::Cancel(execution) => shell.cancel(execution),
@@ -130,7 +127,7 @@ impl Actor for Agent {
         &self,
         myself: ActorRef<Message>,
         event: SupervisionEvent,
-        shell: &mut Shell,
+        shell: &mut Box<Shell>,
     ) -> Result<(), ActorProcessingErr> {
         if let Some((id, exit)) = exit_of(&event) {
             Box::pin(shell.instance_ended(&myself, id, exit)).await;

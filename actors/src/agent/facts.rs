@@ -79,7 +79,18 @@ impl Facts {
         view.ping
     }
 
-    /// There is nobody who could answer: it is being restarted, or begins anew.
+    /// A generation of its shell begins, perhaps after sleep. Returns the restarts so far.
+    pub(super) fn begins(&self, slept: bool) -> u32 {
+        self.vital().awake(Instant::now());
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        if slept {
+            view.status = AgentStatus::Starting;
+        }
+        view.passivated = false;
+        view.restarts
+    }
+
+    /// There is nobody who could answer: it is being restarted.
     pub(crate) fn nobody(&self) {
         self.vital().answered();
     }
@@ -89,8 +100,12 @@ impl Facts {
         self.vital().works(works, Instant::now())
     }
 
-    /// It was put to sleep: model and tools are let go.
+    /// It falls asleep: model and tools are let go.
     pub(super) fn asleep(&self) {
+        self.vital().asleep();
+        self.change(|view| {
+            (view.status, view.reason, view.running, view.passivated) = (AgentStatus::Idle, None, 0, true)
+        });
         *self.kit.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

@@ -38,6 +38,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const LOOK_AHEAD: usize = 1;
 
 pub(super) struct Feeder {
+    /// Which of its shell's it is.
+    pub(super) number: u32,
     pub(super) ports: Arc<Ports>,
     pub(super) kit: Arc<Kit>,
     pub(super) credits: Arc<Semaphore>,
@@ -52,11 +54,15 @@ impl Feeder {
     /// still holds go back to their queue.
     pub(super) fn start(self) -> DropGuard {
         let guard = self.stop.clone().drop_guard();
-        task::spawn("feeder", async move { self.run().await });
+        task::spawn("feeder", async move {
+            self.run().await;
+            // A shell that has ended has no use for it.
+            drop(self.agent.send_message(Message::Unfed(self.number)));
+        });
         guard
     }
 
-    async fn run(self) {
+    async fn run(&self) {
         let queue = self.name().input_topic();
         let prefetch = if self.kit.spec.ordered() { 1 } else { self.kit.spec.capacity() as usize + LOOK_AHEAD };
         let mut wait = FIRST_WAIT;

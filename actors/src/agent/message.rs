@@ -53,8 +53,10 @@ pub enum Message {
     Passivate(u64),
     /// From itself: it was paused by a cause that others have too; may it go on?
     Admit,
-    /// From its sentry: there is work again.
-    Wake,
+    /// From a feeder that was stopped: it has handed over all that it had. Which one it was.
+    Unfed(u32),
+    /// From itself, when it has lain down: nothing was said that is not handled. With the number of its last feeder.
+    Rest(u32),
     /// From itself: try again to fit out what could not be, unless another fitting was begun since.
     FitAgain(u32),
     /// From the orchestrator: the file changed.
@@ -65,7 +67,7 @@ pub enum Message {
     Resume,
     /// From an operator: begin afresh, with a cleared budget; an unavailable agent is fitted out again.
     Restart,
-    /// From the node's scout: there is work for it in the store.
+    /// From the node's scout, or the porter: there is work for it in the store.
     Look,
     /// From an operator: this execution was cancelled; its task is pointless.
     Cancel(ExecutionId),

@@ -3,6 +3,8 @@
 //! Life: it is fitted out (model, tools, queue) while it shows itself as `starting`; then its feeder takes deliveries
 //! and due executions, as many as it has credits, and the shell hands each to an instance; an instance that fails is
 //! restarted within the agent's budget, and when that is spent the agent is parked as `failed` and its messages wait.
+//! Instances start
+//! when there is work for them. An agent without work for long ends for the time being, and sleeps: `porter` wakes it.
 //! A changed definition is fitted out beside the old one and takes over when it is ready. Nothing here waits for a model, a tool, the
 //! store or the bus: such things are done by named tasks, which report back by message.
 
@@ -16,7 +18,6 @@ mod instance;
 mod message;
 mod parcel;
 mod release;
-mod sentry;
 mod shell;
 mod staff;
 #[cfg(test)]

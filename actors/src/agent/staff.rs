@@ -164,6 +164,12 @@ impl Staff {
         self.changes
     }
 
+    /// Whether more waits than there are instances with nothing to do.
+    pub(super) fn is_short(&self) -> bool {
+        let free = self.members.iter().filter(|member| member.taking && self.load(&member.name) == 0).count();
+        self.waiting.len() > free
+    }
+
     pub(super) fn any_up(&self) -> bool {
         !self.members.is_empty()
     }

@@ -18,6 +18,7 @@ pub(super) struct Vital {
     last_ping: Option<Instant>,
     idle: Option<Idle>,
     turn: u64,
+    asleep: bool,
 }
 
 #[derive(Debug)]
@@ -50,6 +51,9 @@ pub(crate) enum Care {
 impl Vital {
     /// Decides, and notes what is done.
     pub(super) fn care(&mut self, now: Instant, ping_every: Duration, flush_after: Duration) -> Care {
+        if self.asleep {
+            return Care::Nothing;
+        }
         if let Some(asked) = &mut self.asked {
             let silent = now.saturating_duration_since(asked.at);
             if silent >= DEAF {
@@ -79,6 +83,17 @@ impl Vital {
     /// It answered, or there was nobody to ask.
     pub(super) fn answered(&mut self) {
         self.asked = None;
+    }
+
+    /// It sleeps: there is nobody to ask.
+    pub(super) fn asleep(&mut self) {
+        (self.asleep, self.asked) = (true, None);
+    }
+
+    /// It begins, or begins anew, and has that to do.
+    pub(super) fn awake(&mut self, now: Instant) {
+        (self.asleep, self.asked) = (false, None);
+        self.works(true, now);
     }
 
     /// It has something to do, or has not; returns the turn, which grows each time that it begins to have.
@@ -117,6 +132,22 @@ mod tests {
         assert_eq!(care(&mut vital, start, 32), Care::Nothing, "said once");
         assert_eq!(care(&mut vital, start, 40), Care::Kill);
         assert_eq!(care(&mut vital, start, 41), Care::Nothing);
+    }
+
+    #[test]
+    fn who_sleeps_is_not_asked_and_after_waking_sleep_is_proposed_again() {
+        let (mut vital, start) = (Vital::default(), Instant::now());
+        vital.works(false, start);
+        assert_eq!(care(&mut vital, start, 600), Care::Ping);
+        assert_eq!(care(&mut vital, start, 601), Care::Late);
+        vital.asleep();
+        assert_eq!(care(&mut vital, start, 700), Care::Nothing);
+        vital.awake(start + Duration::from_secs(700));
+        vital.works(false, start + Duration::from_secs(700));
+        assert_eq!(care(&mut vital, start, 710), Care::Ping);
+        vital.answered();
+        vital.last_ping = Some(start + Duration::from_secs(1290));
+        assert_eq!(care(&mut vital, start, 1300), Care::Passivate(1));
     }
 
     #[test]

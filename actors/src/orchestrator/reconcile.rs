@@ -126,6 +126,7 @@ impl Orchestrator {
         let (orchestrator, name) = (self.clone(), name.clone());
         task::spawn("agent-leaving", async move {
             entry.handle.drain().await;
+            entry.handle.leave(&orchestrator.inner.ports);
             let queue = name.input_topic();
             // It may be wanted again, or run on other nodes only: then its queue is still its own.
             let unwanted = !orchestrator.table().desired.contains_key(&name);

@@ -41,6 +41,7 @@ where
                 tracing::debug!("A service had ended before it was asked to stop.");
             }
         }),
+        rested: None,
     }
 }
 

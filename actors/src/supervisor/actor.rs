@@ -115,6 +115,7 @@ impl Actor for Supervisor {
             Message::Add(spec) => Some(state.wanted(spec)),
             Message::Remove(child) => Some(Event::Remove { child }),
             Message::Drain(child) => Some(Event::Drain { child }),
+            Message::Rouse(child) => Some(Event::Rouse { child }),
             Message::Refresh(child) => Some(Event::Refresh { child }),
             Message::Kill(child) => state.kill_deaf(&myself, child),
             Message::Due { child, generation } => Some(Event::Due { child, generation }),

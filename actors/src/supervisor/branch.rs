@@ -36,6 +36,7 @@ impl Supervisor {
                 // One that ended just now needs no telling.
                 drop(ActorRef::<Message>::from(cell.clone()).send_message(Message::Stop));
             }),
+            rested: None,
         }
     }
 }

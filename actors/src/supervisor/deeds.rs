@@ -16,6 +16,7 @@ use ractor::{ActorCell, ActorRef};
 use super::{
     actor::{Ending, State},
     event::{Action, Event},
+    handle::SupervisorHandle,
     message::{ChildSpec, Message},
     policy::Exit,
 };
@@ -44,6 +45,7 @@ impl State {
                 );
                 self.table.status(&self.path_of(&child), AgentStatus::Failed);
             }
+            Action::Rest { child } => self.rested(myself, &child),
             Action::Retry { child, generation, after } => {
                 self.show_next(&child, after, AgentStatus::Failed, 0);
                 myself.send_after(after, move || Message::Due { child, generation });
@@ -89,6 +91,18 @@ impl State {
                 Some(Event::Started { child, generation })
             }
             Err(failure) => Some(Event::Exited { child, generation, exit: Exit::StartFailed(failure) }),
+        }
+    }
+
+    /// A child sleeps: whoever wakes it is told.
+    fn rested(&self, myself: &ActorRef<Message>, child: &str) {
+        let Some(rested) = self.specs.get(child).and_then(|spec| spec.rested.as_ref()) else { return };
+        let told = catch_unwind(AssertUnwindSafe(|| rested()));
+        if let Err(panic) = told {
+            let error = panic_text(panic.as_ref());
+            tracing::error!(child.path = self.path_of(child), error, "A child sleeps and nobody could be told.");
+            // Better up for nothing than asleep for ever.
+            SupervisorHandle::new(myself.clone()).rouse(child);
         }
     }
 

@@ -47,6 +47,11 @@ pub enum Event {
         /// Which generation was waiting.
         generation: u32,
     },
+    /// There is something to do for a child that sleeps. Nothing for one that is up: it finds the work itself.
+    Rouse {
+        /// Whose.
+        child: String,
+    },
     /// An operator (or a deploy) wants the child afresh: its budget is cleared and the restart does not count.
     Refresh {
         /// Whose.
@@ -99,6 +104,11 @@ pub enum Action {
         generation: u32,
         /// The wait.
         after: Duration,
+    },
+    /// It fell asleep: nothing of it is up, and [`Event::Rouse`] starts it again.
+    Rest {
+        /// Whose.
+        child: String,
     },
     /// The budget is spent and the supervisor itself is to end with this cause, once [`Action::AllStopped`] has come.
     Escalate {

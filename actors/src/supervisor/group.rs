@@ -49,7 +49,8 @@ pub(super) fn advance(state: &mut State) -> Vec<Action> {
         return actions;
     }
     let down = |phase| matches!(phase, Phase::Starting | Phase::Backoff | Phase::Parked);
-    // Under one-for-all nobody can do without anybody; under rest-for-one without those before it.
+    // Under one-for-all nobody can do without anybody; under rest-for-one without those before it. One that sleeps is
+    // there: it is roused when it is needed.
     let mut held = state.strategy == Strategy::OneForAll && state.children.values().any(|child| down(child.phase));
     state.moving = false;
     for child in state.children.values_mut() {
@@ -79,7 +80,7 @@ pub(super) fn stop_more(state: &mut State) -> Vec<Action> {
                 still_up = true;
             }
             Phase::Stopping(_) => still_up = true,
-            Phase::Backoff | Phase::Parked | Phase::Waiting | Phase::Down => child.phase = Phase::Down,
+            Phase::Backoff | Phase::Parked | Phase::Asleep | Phase::Waiting | Phase::Down => child.phase = Phase::Down,
         }
     }
     if !still_up {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ractor::ActorRef;
+use ractor::{ActorCell, ActorRef};
 use tokio::sync::oneshot;
 
 use super::message::{ChildSpec, Message};
@@ -16,6 +16,11 @@ pub struct SupervisorHandle {
 impl SupervisorHandle {
     pub(super) fn new(actor: ActorRef<Message>) -> Self {
         Self { actor }
+    }
+
+    /// The supervisor that this actor is.
+    pub(crate) fn of(cell: ActorCell) -> Self {
+        Self::new(cell.into())
     }
 
     /// Starts a child and keeps it alive by its policy. A name that is taken changes nothing, unless its bearer is on its
@@ -32,6 +37,12 @@ impl SupervisorHandle {
     /// Tells a child to end in its own time and forgets it then. [`SupervisorHandle::remove`] sets it a limit after all.
     pub fn drain(&self, name: &str) {
         self.send(Message::Drain(name.to_owned()));
+    }
+
+    /// Starts a child that sleeps. Nothing happens to one that is up, or on its way to sleep: who falls asleep is told in
+    /// [`ChildSpec::rested`] and looks then whether it was called meanwhile.
+    pub fn rouse(&self, name: &str) {
+        self.send(Message::Rouse(name.to_owned()));
     }
 
     /// Starts a child afresh, its budget cleared.

@@ -14,6 +14,9 @@ pub type StartChild = Arc<dyn Fn(ActorCell, u32) -> BoxFuture<'static, Result<Ac
 /// Asks a child to stop within a time; [`Duration::MAX`] asks it to end in its own time. It must not wait.
 pub type StopChild = Arc<dyn Fn(&ActorCell, Duration) + Send + Sync>;
 
+/// Told that a child sleeps now and can be roused. It must not wait.
+pub type Rested = Arc<dyn Fn() + Send + Sync>;
+
 /// A child and how to look after it.
 #[derive(Clone)]
 pub struct ChildSpec {
@@ -27,6 +30,8 @@ pub struct ChildSpec {
     pub start: StartChild,
     /// How it is asked to stop.
     pub stop: StopChild,
+    /// Who hears of it when it falls asleep; `None` for those that never do.
+    pub rested: Option<Rested>,
 }
 
 /// What a supervisor is asked.
@@ -37,6 +42,8 @@ pub enum Message {
     Remove(String),
     /// From the orchestrator: let this child end in its own time, then forget it.
     Drain(String),
+    /// From a child's address or the porter: there is work for this child, should it sleep.
+    Rouse(String),
     /// From an operator: start this child afresh.
     Refresh(String),
     /// From the node's rounds: this child does not answer, end it.

@@ -23,7 +23,7 @@ mod tests;
 pub use actor::Supervisor;
 pub use event::{Action, Event};
 pub use handle::SupervisorHandle;
-pub use message::{ChildSpec, Message, StartChild, StopChild};
+pub use message::{ChildSpec, Message, Rested, StartChild, StopChild};
 pub use policy::{Exit, OnExhausted, Policy, Restart};
 pub use state::{State, Strategy};
 pub use step::step;

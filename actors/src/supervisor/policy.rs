@@ -99,6 +99,8 @@ pub enum Exit {
     Normal,
     /// Because it was told to.
     Stopped,
+    /// Because it had nothing to do for long: it is still wanted, and starts again when it is roused.
+    Asleep,
     /// It could not start.
     StartFailed(Failure),
     /// It returned an error.
@@ -113,7 +115,7 @@ impl Exit {
     /// Why, where the end was abnormal.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Normal | Self::Stopped => None,
+            Self::Normal | Self::Stopped | Self::Asleep => None,
             Self::StartFailed(failure) | Self::Failed(failure) | Self::Panicked(failure) | Self::Killed(failure) => {
                 Some(failure)
             }

@@ -69,6 +69,8 @@ pub(super) enum Phase {
     /// Down, and to be started when its turn comes.
     Waiting,
     Parked,
+    /// Down for want of work, until it is roused.
+    Asleep,
     /// Down because everything stops.
     Down,
 }
@@ -100,6 +102,12 @@ impl State {
     /// Equals that also share one restart budget.
     pub fn with_shared_budget() -> Self {
         Self { shared: Some(VecDeque::new()), ..Self::of_equals() }
+    }
+
+    /// Children that are not there yet, with the restarts that were made of these: for a supervisor that begins anew and
+    /// is to forgive nothing by it.
+    pub fn begun_anew(&self) -> Self {
+        Self { strategy: self.strategy, together: self.together, shared: self.shared.clone(), ..Self::default() }
     }
 
     /// Restarts of a child (or of all, where the budget is shared) within its window.

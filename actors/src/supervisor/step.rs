@@ -34,6 +34,7 @@ pub fn step(state: &mut State, event: Event, now: Duration, jitter: f64) -> Vec<
             Some(at) => due(state, at),
             None => Vec::new(),
         },
+        Event::Rouse { child } => rouse(state, &child),
         Event::Refresh { child } => refresh(state, &child),
         Event::StopAll => {
             state.stopping = true;
@@ -99,7 +100,7 @@ fn remove(state: &mut State, name: &str) -> Vec<Action> {
             child.phase = Phase::Stopping(Then::Forget);
             Vec::new()
         }
-        Phase::Backoff | Phase::Parked | Phase::Waiting | Phase::Down => forget(state, at),
+        Phase::Backoff | Phase::Parked | Phase::Asleep | Phase::Waiting | Phase::Down => forget(state, at),
     }
 }
 
@@ -114,7 +115,7 @@ fn drain(state: &mut State, name: &str) -> Vec<Action> {
             Vec::new()
         }
         Phase::Draining => Vec::new(),
-        Phase::Backoff | Phase::Parked | Phase::Waiting | Phase::Down => forget(state, at),
+        Phase::Backoff | Phase::Parked | Phase::Asleep | Phase::Waiting | Phase::Down => forget(state, at),
     }
 }
 
@@ -126,6 +127,13 @@ fn due(state: &mut State, at: u64) -> Vec<Action> {
             child.trial = true;
             go(state, at)
         }
+        _ => Vec::new(),
+    }
+}
+
+fn rouse(state: &mut State, name: &str) -> Vec<Action> {
+    match state.names.get(name).copied() {
+        Some(at) if state.children.get(&at).is_some_and(|child| child.phase == Phase::Asleep) => go(state, at),
         _ => Vec::new(),
     }
 }
@@ -149,7 +157,7 @@ fn refresh(state: &mut State, name: &str) -> Vec<Action> {
             group::doom(state, at);
             Vec::new()
         }
-        Phase::Backoff | Phase::Parked => go(state, at),
+        Phase::Backoff | Phase::Parked | Phase::Asleep => go(state, at),
         Phase::Doomed(_) | Phase::Stopping(_) | Phase::Draining | Phase::Waiting | Phase::Down => Vec::new(),
     }
 }
@@ -165,7 +173,7 @@ fn exited(state: &mut State, at: u64, exit: Exit, now: Duration, jitter: f64) ->
     }
     child.since = None;
     let mut actions = match child.phase {
-        Phase::Backoff | Phase::Parked | Phase::Waiting | Phase::Down => return Vec::new(),
+        Phase::Backoff | Phase::Parked | Phase::Asleep | Phase::Waiting | Phase::Down => return Vec::new(),
         Phase::Draining | Phase::Doomed(Then::Forget) | Phase::Stopping(Then::Forget) => forget(state, at),
         _ if stopping => {
             child.phase = Phase::Down;
@@ -180,9 +188,14 @@ fn exited(state: &mut State, at: u64, exit: Exit, now: Duration, jitter: f64) ->
     actions
 }
 
-/// A child that was wanted ended: it waits for its restart, or is parked, or takes the supervisor with it.
+/// A child that was wanted ended: it sleeps, or waits for its restart, or is parked, or takes the supervisor with it.
 fn ended(state: &mut State, at: u64, exit: Exit, now: Duration, jitter: f64) -> Vec<Action> {
     let Some(child) = state.children.get_mut(&at) else { return Vec::new() };
+    if exit == Exit::Asleep {
+        // Whoever depends on it does not notice, and what it has on its account it keeps.
+        child.phase = Phase::Asleep;
+        return vec![Action::Rest { child: child.name.clone() }];
+    }
     let wanted = match child.policy.restart {
         Restart::Permanent => true,
         Restart::Transient => exit.failure().is_some(),

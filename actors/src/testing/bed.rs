@@ -32,8 +32,9 @@ use crate::{
     caretaker::Vitals,
     execution::{Behaviour, Context, Trouble},
     orchestrator::{Orchestrator, rounds},
+    porter::porter,
     ports::{Outfit, Outfitter, Ports},
-    supervisor::{Breaker, State as Children, Supervisor},
+    supervisor::{Breaker, State as Children, Supervisor, SupervisorHandle},
     watchdog::{Rules, Sampler, Time, Watchdog},
 };
 
@@ -207,6 +208,7 @@ pub(crate) struct Bed {
     pub(crate) bus: Arc<Queues>,
     pub(crate) script: Arc<Script>,
     pub(crate) orchestrator: Orchestrator,
+    pub(crate) root: SupervisorHandle,
     _sampler: Sampler,
 }
 
@@ -234,6 +236,7 @@ impl Bed {
             given_back: Arc::default(),
             executions: tokio::runtime::Handle::current(),
             lease: Arc::default(),
+            dormitory: Arc::default(),
             watchdog: dog,
             storm: Breaker::default(),
         });
@@ -252,7 +255,8 @@ impl Bed {
             grace,
         );
         root.add(rounds(orchestrator.clone()));
-        Self { ports, store, bus, script, orchestrator, _sampler: sampler }
+        root.add(porter(Arc::clone(&ports)));
+        Self { ports, store, bus, script, orchestrator, root, _sampler: sampler }
     }
 
     /// Adds an agent that does as the script says, and waits until it is ready.

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use greenroom_actors::orchestrator::rounds;
 use greenroom_contract::{
     AgentId, ExecutionId,
     port::operator::{Error, Operator},
@@ -59,7 +60,7 @@ pub(super) struct Life {
 pub async fn day(seed: u64) -> Result<Summary, String> {
     let world = World::default();
     world.model.plays(script);
-    let house = world.open(&CAST.map(|member| member.yaml(0))).await;
+    let house = open(&world, &CAST.map(|member| member.yaml(0))).await;
     let mut life = Life {
         world,
         house: Some(house),
@@ -213,7 +214,7 @@ impl Life {
         if let Some(last) = self.house.take() {
             last.close().await;
         }
-        self.house = Some(self.world.open(&texts).await);
+        self.house = Some(open(&self.world, &texts).await);
     }
 
     /// The node that is up now.
@@ -258,6 +259,13 @@ impl Life {
         let recent: Vec<&str> = self.recent.iter().map(String::as_str).collect();
         format!("seed {seed}, hour {hour}: {broken}\njust before:\n{}", recent.join("\n"))
     }
+}
+
+/// A node whose agents are asked whether they answer, and fall asleep.
+async fn open(world: &World, agents: &[String]) -> House {
+    let house = world.open(agents).await;
+    house.adopt(rounds(house.machine.clone()));
+    house
 }
 
 fn restarts(house: &House) -> u32 {

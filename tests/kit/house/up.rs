@@ -12,6 +12,7 @@ use greenroom_actors::{
     caretaker::{LEASE, Vitals, dead_letters, store_monitor, topology},
     cluster::{Cluster, Face, presence, scout},
     orchestrator::Orchestrator,
+    porter::porter,
     ports::Ports,
     relay::relay,
     supervisor::{Breaker, ChildSpec, State as Children, Supervisor, SupervisorHandle},
@@ -76,6 +77,7 @@ impl House {
             executions: Handle::current(),
             // It judges nobody here: no sampler runs it, and what it decides is tested where it lives.
             lease: Arc::default(),
+            dormitory: Arc::default(),
             watchdog: Watchdog::new(Time::runtime(), Rules::default(), 1),
             storm: Breaker::default(),
         });
@@ -100,6 +102,7 @@ impl House {
         root.add(dead_letters(Arc::clone(&ports)));
         root.add(relay(Arc::clone(&ports), Arc::new(NoReplies)));
         root.add(scout(Arc::clone(&ports), machine.clone()));
+        root.add(porter(Arc::clone(&ports)));
         let house = Self {
             machine,
             ports,

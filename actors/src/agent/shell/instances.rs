@@ -21,6 +21,7 @@ impl Shell {
         }
         self.give_back(held);
         self.decide(myself, Event::Exited { child, generation, exit }).await;
+        self.call_in(myself).await;
     }
 
     pub(in crate::agent) fn kill(&mut self, instance: ActorId) {
@@ -72,8 +73,8 @@ impl Shell {
                 self.next_trial = Timestamp::now().checked_add(after).ok();
                 myself.send_after(after, move || Message::Due { child, generation });
             }
-            // Instances are parked; no policy of theirs says otherwise.
-            Action::Escalate { .. } | Action::AllStopped => {}
+            // Instances are parked, no policy of theirs says otherwise; and they sleep and stop with their agent.
+            Action::Rest { .. } | Action::Escalate { .. } | Action::AllStopped => {}
         }
         None
     }

@@ -9,4 +9,5 @@ mod verbs;
 mod versions;
 mod work;
 
+pub(super) use sleep::Memory;
 pub(super) use state::Shell;

@@ -1,62 +1,92 @@
-//! Sleep: an agent that has had nothing to do for long lets its model, tools and instances go; work wakes it.
+//! Sleep: an agent that has had nothing to do for long ends for the time being, and with it its model, tools and instances.
+//!
+//! It goes in three steps, so that nothing said to it meanwhile is lost. Its feeder ends, and hands over what it had. Then
+//! it lies down: from there on its address keeps what it is told, or has it woken by it. What was said before is heard
+//! yet; if even that was nothing, it ends, and its supervisor knows that it sleeps.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use greenroom_contract::task;
+use greenroom_contract::{status::AgentStatus, task};
 use ractor::ActorRef;
+use tokio::time::Instant;
 
 use super::Shell;
-use crate::{
-    agent::{message::Message, sentry::Sentry},
-    supervisor::Event,
-};
+use crate::{agent::message::Message, fault::ASLEEP, supervisor::State as Core};
 
 /// How long tool servers get to end.
 const CLOSE: Duration = Duration::from_secs(10);
 
+/// What a shell leaves to the one that wakes up: sleep forgives no restarts.
+pub(in crate::agent) struct Memory {
+    core: Core,
+    born: Instant,
+}
+
 impl Shell {
     /// Puts the agent to sleep, if it still has nothing to do since `turn`.
-    pub(in crate::agent) async fn passivate(&mut self, myself: &ActorRef<Message>, turn: u64) {
-        if turn != self.turn || self.has_reason_to_stay_up() {
-            return;
+    pub(in crate::agent) fn passivate(&mut self, turn: u64) {
+        if turn == self.turn && self.feeder.is_some() && !self.has_reason_to_stay_up() {
+            self.dozing = true;
+            self.feeder = None;
         }
-        let Some(kit) = self.kit.take() else { return };
-        tracing::info!(agent = %self.definition.spec.name, "Agent has had nothing to do for long; it sleeps until there is work.");
-        self.passivated = true;
-        self.facts.asleep();
-        let children: Vec<String> = self.core.names().map(String::from).collect();
-        for child in children {
-            self.decide(myself, Event::Remove { child }).await;
-        }
-        // The old feeder gives back what it still holds, and what it has claimed already wakes the agent again.
-        self.feed(myself);
-        task::spawn("tools-closing", async move {
-            if tokio::time::timeout(CLOSE, kit.outfit.tools.close()).await.is_err() {
-                tracing::warn!("Tool servers of an agent that sleeps did not end in time.");
-            }
-        });
     }
 
-    /// There is work: fit out again, then hand out.
-    pub(in crate::agent) fn wake(&mut self, myself: &ActorRef<Message>) {
-        if self.passivated && !self.fitting_open && !self.stopping {
-            tracing::info!(agent = %self.definition.spec.name, "Agent is woken.");
-            self.fit_out(myself);
+    /// A feeder has ended, and what it had handed over was heard.
+    pub(in crate::agent) fn unfed(&mut self, myself: &ActorRef<Message>, feeder: u32) {
+        if !self.dozing || feeder != self.feeders {
+            return;
+        }
+        if self.has_reason_to_stay_up() {
+            self.feed(myself);
+            return;
+        }
+        self.handle.lie_down(self.supervisor.clone());
+        // If it cannot be told, it has ended.
+        drop(myself.send_message(Message::Rest(feeder)));
+    }
+
+    /// What was said before it lay down was heard: it ends, or gets up. Returns whether it ends.
+    pub(in crate::agent) fn rest(&mut self, myself: &ActorRef<Message>, feeder: u32) -> bool {
+        if !self.dozing || feeder != self.feeders || self.has_reason_to_stay_up() {
+            if self.dozing {
+                self.feed(myself);
+            }
+            self.handle.get_up(myself.clone());
+            return false;
+        }
+        tracing::info!(agent = %self.definition.spec.name, "Agent has had nothing to do for long; it sleeps until there is work.");
+        for child in self.core.names() {
+            self.ports.table.bury(&format!("{}/{child}", self.path));
+        }
+        self.staff.abandon();
+        let memory = (self.restarts > 0).then(|| Box::new(Memory { core: self.core.begun_anew(), born: self.born }));
+        self.handle.remember(memory);
+        self.facts.asleep();
+        self.ports.table.update(&self.path, |place| {
+            place.status = AgentStatus::Idle;
+            place.passivated = true;
+        });
+        if let Some(kit) = self.kit.take() {
+            task::spawn("tools-closing", async move {
+                if tokio::time::timeout(CLOSE, kit.outfit.tools.close()).await.is_err() {
+                    tracing::warn!("Tool servers of an agent that sleeps did not end in time.");
+                }
+            });
+        }
+        myself.stop(Some(ASLEEP.to_owned()));
+        true
+    }
+
+    /// This generation begins because there is something to do.
+    pub(super) fn wake_up(&mut self, memory: Option<Box<Memory>>) {
+        tracing::info!(agent = %self.definition.spec.name, "Agent is woken.");
+        if let Some(memory) = memory {
+            (self.core, self.born) = (memory.core, memory.born);
         }
     }
 
     fn has_reason_to_stay_up(&self) -> bool {
         let held_back = self.paused || self.parked.is_some() || self.unavailable.is_some() || self.storm.is_some();
-        !self.staff.is_idle() || self.stopping || self.fitting_open || held_back
-    }
-
-    pub(super) fn sentry(&self, myself: &ActorRef<Message>) -> Sentry {
-        Sentry {
-            ports: Arc::clone(&self.ports),
-            definition: Arc::clone(&self.definition),
-            poke: Arc::clone(&self.poke),
-            agent: myself.clone(),
-            stop: self.tenure.token(),
-        }
+        !self.staff.is_idle() || self.stopping || self.fitting_open || self.kit.is_none() || held_back
     }
 }

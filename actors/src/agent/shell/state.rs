@@ -5,6 +5,7 @@ use std::sync::Arc;
 use greenroom_config::load::Definition;
 use greenroom_contract::{execution::Failure, status::AgentStatus, tree::Budget};
 use jiff::Timestamp;
+use ractor::ActorRef;
 use tokio::{
     sync::{Notify, Semaphore, oneshot},
     time::Instant,
@@ -13,14 +14,16 @@ use tokio_util::sync::DropGuard;
 
 use super::storm::Hold;
 use crate::{
-    agent::{Facts, Tenure, staff::Staff},
+    agent::{AgentHandle, BRANCH, Facts, Tenure, actor::Args, handle::Beginning, message::Message, staff::Staff},
     execution::{Behaviour, Kit},
     ports::Ports,
-    supervisor::State as Core,
+    supervisor::{State as Core, SupervisorHandle},
 };
 
 pub(in crate::agent) struct Shell {
     pub(super) ports: Arc<Ports>,
+    pub(super) handle: AgentHandle,
+    pub(super) supervisor: SupervisorHandle,
     pub(super) facts: Arc<Facts>,
     pub(super) path: String,
     /// The definition that is wanted; the kit's may be an older one while the new one is fitted out.
@@ -28,6 +31,10 @@ pub(in crate::agent) struct Shell {
     pub(super) fitting: u32,
     pub(super) kit: Option<Arc<Kit>>,
     pub(super) feeder: Option<DropGuard>,
+    /// How many feeders there were.
+    pub(super) feeders: u32,
+    /// Whether it is about to fall asleep, and only waits for the end of its feeder.
+    pub(super) dozing: bool,
     pub(super) credits: Arc<Semaphore>,
     pub(super) poke: Arc<Notify>,
     pub(super) core: Core,
@@ -44,7 +51,6 @@ pub(in crate::agent) struct Shell {
     pub(super) fitting_open: bool,
     /// Fittings that failed since the last one that did not.
     pub(super) unfit: u32,
-    pub(super) passivated: bool,
     pub(super) storm: Option<Hold>,
     /// When a parked agent is tried again.
     pub(super) next_trial: Option<Timestamp>,
@@ -64,7 +70,6 @@ pub(in crate::agent) struct Shown {
     works: bool,
     staff: u64,
     restarts: u32,
-    passivated: bool,
     budget: Budget,
 }
 
@@ -81,24 +86,28 @@ impl Drop for Shell {
 }
 
 impl Shell {
-    pub(in crate::agent) fn new(
-        ports: Arc<Ports>,
-        definition: Arc<Definition>,
-        facts: Arc<Facts>,
-        behaviour: Arc<dyn Behaviour>,
-        path: String,
-        tenure: Arc<Tenure>,
-    ) -> Self {
-        let restarts = facts.view().restarts;
+    /// The next generation: it takes the agent's address over and begins to fit itself out.
+    pub(in crate::agent) fn begin(myself: &ActorRef<Message>, args: Args) -> Self {
+        let Args { ports, handle, facts, behaviour, generation, supervisor } = args;
+        let definition = handle.definition();
+        let name = &definition.spec.name;
+        let path = format!("{BRANCH}/{name}");
+        ports.storm.joined(name.as_str());
+        let Beginning { tenure, slept, memory } = handle.point_at(myself.clone(), &ports);
+        let restarts = facts.begins(slept);
         let credits = Arc::new(Semaphore::new(definition.spec.capacity() as usize));
-        Self {
+        let mut shell = Self {
             ports,
+            handle,
+            supervisor,
             facts,
             path,
             definition,
             fitting: 0,
             kit: None,
             feeder: None,
+            feeders: 0,
+            dozing: false,
             credits,
             poke: Arc::default(),
             core: Core::with_shared_budget(),
@@ -113,18 +122,23 @@ impl Shell {
             behaviour,
             fitting_open: false,
             unfit: 0,
-            passivated: false,
             storm: None,
             next_trial: None,
             turn: 0,
             shown: None,
             tenure,
+        };
+        if slept {
+            shell.wake_up(memory);
+        } else if generation > 1 {
+            // Operators and reloads start no new shell: the one before ended abnormally.
+            shell.restarts += 1;
         }
-    }
-
-    /// Counts a restart of the shell itself among the agent's.
-    pub(in crate::agent) fn shell_was_restarted(&mut self) {
-        self.restarts += 1;
+        if shell.handle.is_paused() {
+            shell.pause();
+        }
+        shell.fit_out(myself);
+        shell
     }
 
     /// Hands out what waits, answers who waits for the drain, and shows how things are.
@@ -156,10 +170,9 @@ impl Shell {
         Shown {
             status,
             reason,
-            works: !self.staff.is_idle() || self.passivated || self.fitting_open,
+            works: !self.staff.is_idle() || self.fitting_open,
             staff: self.staff.changes(),
             restarts: self.restarts,
-            passivated: self.passivated,
             budget,
         }
     }
@@ -172,7 +185,6 @@ impl Shell {
             view.reason.clone_from(&shown.reason);
             view.running = running;
             view.restarts = shown.restarts;
-            view.passivated = shown.passivated;
         });
         let waiting = self.staff.waiting() as u64;
         self.ports.table.status(&self.path, shown.status);
@@ -183,7 +195,6 @@ impl Shell {
         self.ports.table.update(&self.path, |place| {
             place.inbox = waiting;
             place.restarts = shown.restarts;
-            place.passivated = shown.passivated;
             place.budget = Some(shown.budget);
         });
     }
@@ -200,9 +211,8 @@ impl Shell {
         }
         let status = match () {
             () if self.paused => AgentStatus::Paused,
-            () if self.passivated && !self.fitting_open => AgentStatus::Idle,
             () if self.kit.is_none() => AgentStatus::Starting,
-            () if !self.staff.any_up() => AgentStatus::Restarting,
+            () if self.core.names().next().is_some() && !self.staff.any_up() => AgentStatus::Restarting,
             () if self.staff.running() > 0 => AgentStatus::Running,
             () => AgentStatus::Idle,
         };

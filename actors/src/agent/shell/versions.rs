@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use greenroom_config::load::Definition;
+use greenroom_config::{AgentSpec, load::Definition};
 use greenroom_contract::execution::Failure;
 use ractor::ActorRef;
 use tokio::sync::Semaphore;
@@ -23,7 +23,7 @@ impl Shell {
         self.fitting += 1;
         self.fitting_open = true;
         let (ports, behaviour) = (Arc::clone(&self.ports), Arc::clone(&self.behaviour));
-        let first = self.kit.is_none() && !self.passivated;
+        let first = self.kit.is_none();
         fit(ports, Arc::clone(&self.definition), behaviour, self.fitting, first, myself.clone());
     }
 
@@ -49,7 +49,6 @@ impl Shell {
                 tracing::info!(agent, version = kit.version, "Agent is ready.");
                 self.unavailable = None;
                 self.unfit = 0;
-                self.passivated = false;
                 self.facts.took_over(&definition, &kit);
                 self.shown = None;
                 self.take_over(myself, kit).await;
@@ -59,7 +58,6 @@ impl Shell {
                 self.ports.table.failed(&self.path, failure, None);
             }
             Err(failure) => {
-                self.passivated = false;
                 let after = FIT_AGAIN.saturating_mul(2_u32.saturating_pow(self.unfit.min(8))).min(FIT_AGAIN_AT_MOST);
                 self.unfit += 1;
                 if self.unavailable.as_ref() != Some(&failure) {
@@ -89,16 +87,14 @@ impl Shell {
             self.credits = Arc::new(Semaphore::new(kit.spec.capacity() as usize));
         }
         let policy = Policy::of(&kit.spec.supervision);
-        let wanted = if kit.spec.ordered() { 1 } else { kit.spec.instances };
+        let wanted = instances(&kit.spec);
         let surplus: Vec<String> =
             self.core.names().filter(|name| name.parse::<u32>().is_ok_and(|n| n >= wanted)).map(String::from).collect();
         for child in surplus {
             self.decide(myself, Event::Remove { child }).await;
         }
         for n in 0..wanted {
-            let child = n.to_string();
-            self.core.set_policy(&child, policy.clone());
-            self.decide(myself, Event::Add { child, policy: policy.clone() }).await;
+            self.core.set_policy(&n.to_string(), policy.clone());
         }
         if self.parked.take().is_some() {
             self.next_trial = None;
@@ -114,18 +110,16 @@ impl Shell {
     /// The policy of an instance that is to be up, if it is.
     pub(super) fn wanted(&self, child: &str) -> Option<Policy> {
         let kit = self.kit.as_ref().filter(|_| !self.stopping)?;
-        let wanted = if kit.spec.ordered() { 1 } else { kit.spec.instances };
+        let wanted = instances(&kit.spec);
         child.parse::<u32>().is_ok_and(|n| n < wanted).then(|| Policy::of(&kit.spec.supervision))
     }
 
     /// Starts the feeder, or a new one in place of the old, if the agent is to take work.
     pub(super) fn feed(&mut self, myself: &ActorRef<Message>) {
         self.feeder = None;
+        self.dozing = false;
         if self.paused || self.stopping || self.parked.is_some() {
             return;
-        }
-        if self.passivated {
-            self.feeder = Some(self.sentry(myself).start());
         }
         let Some(kit) = &self.kit else { return };
         let credits = match &self.storm {
@@ -134,7 +128,9 @@ impl Shell {
             Some(_) => Arc::new(Semaphore::new(1)),
             None => Arc::clone(&self.credits),
         };
+        self.feeders += 1;
         let feeder = Feeder {
+            number: self.feeders,
             ports: Arc::clone(&self.ports),
             kit: Arc::clone(kit),
             credits,
@@ -145,4 +141,9 @@ impl Shell {
         };
         self.feeder = Some(feeder.start());
     }
+}
+
+/// How many instances there may be.
+pub(super) fn instances(spec: &AgentSpec) -> u32 {
+    if spec.ordered() { 1 } else { spec.instances }
 }

@@ -5,25 +5,40 @@ use std::sync::Arc;
 use greenroom_contract::{ExecutionId, TraceId, execution::Fence, port::state::Release, task};
 use ractor::ActorRef;
 
-use super::Shell;
+use super::{Shell, versions::instances};
 use crate::{
     agent::{Parcel, instance, message::Message, release::give_back, staff::Held},
     execution::Ending,
+    supervisor::{Event, Policy},
 };
 
 impl Shell {
-    pub(in crate::agent) fn claimed(&mut self, myself: &ActorRef<Message>, parcel: Parcel) {
+    pub(in crate::agent) async fn claimed(&mut self, myself: &ActorRef<Message>, parcel: Parcel) {
         let Some((claimed, credit)) = parcel.open() else { return };
         self.staff.take_on(*claimed, credit);
         if self.storm.as_ref().is_none_or(|hold| !hold.probing) {
             self.look_at_the_weather(myself);
         }
-        // The feeder claimed it just before the agent went to sleep.
-        self.wake(myself);
         let held = self.storm.as_ref().is_some_and(|hold| !hold.probing);
         if self.stopping || self.parked.is_some() || held {
             let unstarted = self.staff.unstarted();
             self.give_back(unstarted);
+        }
+        self.call_in(myself).await;
+    }
+
+    /// Starts instances until whatever waits finds one that is free, as far as the definition goes.
+    pub(super) async fn call_in(&mut self, myself: &ActorRef<Message>) {
+        let Some(kit) = self.kit.clone().filter(|_| self.staff.is_short()) else { return };
+        for n in 0..instances(&kit.spec) {
+            let child = n.to_string();
+            if !self.staff.is_short() {
+                return;
+            }
+            if self.core.generation(&child).is_none() {
+                let policy = Policy::of(&kit.spec.supervision);
+                self.decide(myself, Event::Add { child, policy }).await;
+            }
         }
     }
 
@@ -59,12 +74,9 @@ impl Shell {
         self.tenure.begun(execution);
     }
 
-    /// Has the feeder, or the sentry of an agent that sleeps, look into the store.
-    pub(in crate::agent) fn look(&mut self, myself: &ActorRef<Message>) {
-        match self.passivated {
-            true if !self.paused => self.wake(myself),
-            _ => self.poke.notify_one(),
-        }
+    /// Has the feeder look into the store.
+    pub(in crate::agent) fn look(&self) {
+        self.poke.notify_one();
     }
 
     pub(super) fn give_back(&self, held: Vec<Held>) {

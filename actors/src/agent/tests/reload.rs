@@ -47,20 +47,30 @@ async fn a_changed_definition_in_every_other_state_takes_over() {
     bed.send("falling", "fail x");
     bed.status("falling", AgentStatus::Restarting).await;
     bed.reload("falling", "instances: 3").await;
+    for _ in 0..3 {
+        bed.send("falling", "wait");
+    }
     bed.until("its instances to be up", || bed.instances("falling") == 3).await;
     // Asleep: it wakes by it, and sleeps again in time.
     bed.agent("dozy", "idle: {flush_after: 5s}").await;
     bed.until("it to sleep", || bed.view("dozy").passivated).await;
     bed.reload("dozy", "instances: 2\nidle: {flush_after: 1h}").await;
-    bed.until("its instances to be up", || !bed.view("dozy").passivated && bed.instances("dozy") == 2).await;
+    bed.until("it to be up", || !bed.view("dozy").passivated && bed.view("dozy").instances == 2).await;
+    assert_eq!(bed.instances("dozy"), 0, "nobody is called in for nothing");
+    bed.send("dozy", "wait");
+    bed.send("dozy", "wait");
+    bed.until("its instances to be up", || bed.instances("dozy") == 2).await;
     // Unavailable.
     bed.script.unfit.store(true, Ordering::SeqCst);
     bed.reload("dozy", "instances: 1").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(bed.view("dozy").status, AgentStatus::Idle, "the last good version goes on");
+    assert_eq!(bed.view("dozy").status, AgentStatus::Running, "the last good version goes on");
     bed.script.unfit.store(false, Ordering::SeqCst);
     bed.reload("dozy", "instances: 4").await;
-    bed.until("the good version to be up", || bed.instances("dozy") == 4).await;
+    bed.until("the good version to be up", || bed.view("dozy").instances == 4).await;
+    bed.send("dozy", "wait");
+    bed.send("dozy", "wait");
+    bed.until("its instances to be up", || bed.instances("dozy") == 4).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,7 +83,7 @@ async fn who_leaves_finishes_first_and_may_come_back_meanwhile() {
     let retired = Arc::clone(&bed.bus);
     bed.until("its queue to be unbound", || retired.retired.lock().expect("no test panics with it").len() == 1).await;
     bed.folder(&[("guest", "")]);
-    bed.until("it to be up", || bed.knows("guest") && bed.instances("guest") == 1).await;
+    bed.until("it to be up", || bed.knows("guest") && bed.place("agents/guest").status == AgentStatus::Idle).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(bed.place("agents/guest").failures.len(), 0, "no timer of the one that is gone meets it");
     for _ in 0..20 {
@@ -81,7 +91,7 @@ async fn who_leaves_finishes_first_and_may_come_back_meanwhile() {
         bed.folder(&[]);
         bed.folder(&[("guest", "description: again")]);
         bed.until("it to be back", || bed.knows("guest") && bed.view("guest").status == AgentStatus::Idle).await;
-        bed.until("it to be up", || bed.instances("guest") == 1).await;
+        bed.until("it to be up", || bed.place("agents/guest").status == AgentStatus::Idle).await;
     }
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(bed.place("agents/guest").failures.len(), 0, "no timer of those that are gone meets it");

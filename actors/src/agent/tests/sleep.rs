@@ -20,7 +20,7 @@ async fn after_ten_idle_minutes_it_lets_everything_go_and_the_next_message_wakes
     assert_eq!(bed.view("dozy").status, AgentStatus::Idle, "asleep is idle");
     assert!(bed.place("agents/dozy").passivated);
     bed.until("its tools to be closed", || bed.script.closed.load(Ordering::SeqCst) == 1).await;
-    bed.until("its instance to end", || bed.place("agents/dozy/0").status == AgentStatus::Stopped).await;
+    assert_eq!(bed.instances("dozy"), 0, "it never had any work");
 
     bed.send("dozy", "hello");
     bed.until("the message to be handled", || {
@@ -30,8 +30,12 @@ async fn after_ten_idle_minutes_it_lets_everything_go_and_the_next_message_wakes
     assert_eq!(bed.store.fates()[0].1, 1, "claimed once");
     assert_eq!(bed.script.outfits.load(Ordering::SeqCst), 2, "fitted out again");
     assert!(!bed.view("dozy").passivated);
+    assert_eq!(bed.instances("dozy"), 1);
     asleep(&bed, "dozy").await;
     assert_eq!(bed.view("dozy").restarts, 0, "going to sleep is no failure");
+    assert_eq!(bed.place("agents/dozy/0").status, AgentStatus::Stopped);
+    let place = bed.place("agents/dozy");
+    assert_eq!((place.status, place.passivated, place.failures.len()), (AgentStatus::Idle, true, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,4 +78,73 @@ async fn a_sleeper_that_cannot_be_fitted_out_again_is_tried_until_it_can_and_los
     bed.status("dozy", AgentStatus::Unavailable).await;
     bed.script.unfit.store(false, Ordering::SeqCst);
     bed.until("the message to be handled", || bed.store.fates()[0].0 == Fate::Succeeded(json!("done"))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sleeps_is_no_actor_and_an_operators_verb_wakes_it() {
+    let bed = Bed::paused().await;
+    bed.agent("dozy", "idle: {flush_after: 5s}").await;
+    let handle = bed.orchestrator.handle("dozy");
+    asleep(&bed, "dozy").await;
+    bed.until("its shell to end", || !handle.ping()).await;
+
+    handle.pause();
+    bed.status("dozy", AgentStatus::Paused).await;
+    bed.send("dozy", "hello");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bed.store.fates(), [], "a paused agent takes nothing, and does not fall asleep either");
+    handle.resume();
+    bed.until("the message to be handled", || !bed.store.fates().is_empty()).await;
+
+    asleep(&bed, "dozy").await;
+    let outfits = bed.script.outfits.load(Ordering::SeqCst);
+    handle.restart();
+    bed.until("it to be fitted out anew", || bed.script.outfits.load(Ordering::SeqCst) > outfits).await;
+    assert_eq!(bed.view("dozy").restarts, 0, "that is no restart of the supervisor's");
+    asleep(&bed, "dozy").await;
+    handle.look();
+    bed.until("it to be up", || !bed.view("dozy").passivated).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sleep_forgives_no_restarts() {
+    let bed = Bed::paused().await;
+    let rules = "{failures_before_restart: 1, max_restarts: 1, stable_after: 1h, backoff: {min: 1s, max: 1s}}";
+    bed.agent("dozy", &format!("idle: {{flush_after: 5s}}\nlimits: {{max_attempts: 1}}\nsupervision: {rules}")).await;
+    bed.send("dozy", "fail x");
+    bed.until("it to be restarted", || bed.view("dozy").restarts == 1).await;
+    asleep(&bed, "dozy").await;
+    assert_eq!(bed.place("agents/dozy").restarts, 1);
+    bed.send("dozy", "fail x");
+    bed.status("dozy", AgentStatus::Failed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sleeper_that_leaves_is_not_woken_any_more() {
+    let bed = Bed::paused().await;
+    bed.folder(&[("guest", "idle: {flush_after: 5s}"), ("other", "")]);
+    bed.until("it to be there", || bed.knows("guest")).await;
+    asleep(&bed, "guest").await;
+    bed.folder(&[("other", "")]);
+    bed.until("it to be gone", || !bed.knows("guest")).await;
+    bed.send("guest", "hello");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((bed.store.fates(), bed.bus.queue("agent.input.guest").len()), (vec![], 1), "it waits in the queue");
+    bed.folder(&[("guest", ""), ("other", "")]);
+    bed.until("it to be back and to take it in", || !bed.store.fates().is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_porter_that_begins_anew_stands_where_it_stood() {
+    let bed = Bed::paused().await;
+    bed.agent("dozy", "idle: {flush_after: 5s}").await;
+    asleep(&bed, "dozy").await;
+    let porter = bed.place("porter").generation;
+    bed.root.refresh("porter");
+    bed.until("the next porter to be up", || bed.place("porter").generation > porter).await;
+    bed.send("dozy", "hello");
+    bed.until("the message to be handled", || {
+        bed.store.fates().first().is_some_and(|(fate, ..)| *fate == Fate::Succeeded(json!("done")))
+    })
+    .await;
 }

@@ -103,7 +103,8 @@ impl Fuzzed {
             }
             2 => self.tell(Message::Remove(child)).await,
             3 => self.tell(Message::Drain(child)).await,
-            4 => self.tell(Message::Refresh(child)).await,
+            4 if detail % 2 == 0 => self.tell(Message::Refresh(child)).await,
+            4 => self.tell(Message::Rouse(child)).await,
             5 => self.tell(Message::Due { child, generation }).await,
             6 => self.tell(Message::Overdue { child, generation }).await,
             7 => self.tell(Message::Lost { child, generation }).await,
@@ -114,18 +115,19 @@ impl Fuzzed {
                 self.inject(SupervisionEvent::ActorFailed(someone, error)).await;
             }
             11 => {
-                let reason = [None, Some("killed"), Some("actor_task_cancelled"), Some("Drained"), Some("")];
-                let reason = reason[detail as usize % 5].map(str::to_owned);
+                let reason =
+                    [None, Some("killed"), Some("actor_task_cancelled"), Some("Drained"), Some(""), Some("asleep")];
+                let reason = reason[detail as usize % 6].map(str::to_owned);
                 self.inject(SupervisionEvent::ActorTerminated(someone, None, reason)).await;
             }
             12 => {
                 let counts = [&self.stage.fail, &self.stage.panic, &self.stage.hang, &self.stage.stubborn];
                 counts[detail as usize % 4].store(1, Relaxed);
             }
-            13 => self.stage.stop_panics.store(1, Relaxed),
+            13 => [&self.stage.stop_panics, &self.stage.rest_panics][detail as usize % 2].store(1, Relaxed),
             14..=17 => {
-                let cues = [Cue::Finish, Cue::Leave, Cue::Fail, Cue::Panic, Cue::Hang];
-                self.stage.cue(&child, cues[detail as usize % 5]);
+                let cues = [Cue::Finish, Cue::Leave, Cue::Fail, Cue::Panic, Cue::Hang, Cue::Sleep];
+                self.stage.cue(&child, cues[detail as usize % 6]);
                 self.pass(0).await;
             }
             _ => self.pass([0, 1, 4, 60, 300, 900][detail as usize % 6]).await,

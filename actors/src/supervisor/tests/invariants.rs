@@ -17,6 +17,7 @@ enum Deed {
     Remove(&'static str),
     Drain(&'static str),
     Refresh(&'static str),
+    Rouse(&'static str),
     End(&'static str, Exit),
     Obey,
     Pass(u64),
@@ -25,12 +26,14 @@ enum Deed {
 
 fn any_deed() -> impl Strategy<Value = Deed> {
     let name = || prop::sample::select(NAMES.to_vec());
-    let exit = prop::sample::select(vec![Exit::Normal, Exit::Stopped, failed(), failed(), failed(), killed()]);
+    let exit =
+        prop::sample::select(vec![Exit::Normal, Exit::Stopped, Exit::Asleep, failed(), failed(), failed(), killed()]);
     prop_oneof![
         6 => name().prop_map(Deed::Add),
         2 => name().prop_map(Deed::Remove),
         1 => name().prop_map(Deed::Drain),
         2 => name().prop_map(Deed::Refresh),
+        3 => name().prop_map(Deed::Rouse),
         12 => (name(), exit).prop_map(|(name, exit)| Deed::End(name, exit)),
         8 => Just(Deed::Obey),
         12 => prop::sample::select(vec![0, 1, 2, 4, 60, 300, 900]).prop_map(Deed::Pass),
@@ -68,6 +71,7 @@ fn act(world: &mut World, deed: Deed) {
         Deed::Remove(name) => world.remove(name),
         Deed::Drain(name) => world.drain(name),
         Deed::Refresh(name) => world.refresh(name),
+        Deed::Rouse(name) => world.rouse(name),
         Deed::End(name, exit) => world.end(name, exit),
         Deed::Obey => world.obey(),
         Deed::Pass(secs) => world.pass(at(secs)),

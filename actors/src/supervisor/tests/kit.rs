@@ -48,6 +48,10 @@ pub(super) fn refresh(child: &str) -> Event {
     Event::Refresh { child: child.into() }
 }
 
+pub(super) fn rouse(child: &str) -> Event {
+    Event::Rouse { child: child.into() }
+}
+
 pub(super) fn started(child: &str, generation: u32) -> Event {
     Event::Started { child: child.into(), generation }
 }
@@ -78,6 +82,10 @@ pub(super) fn park(child: &str, exit: Exit) -> Action {
 
 pub(super) fn retry(child: &str, generation: u32) -> Action {
     Action::Retry { child: child.into(), generation, after: at(900) }
+}
+
+pub(super) fn rest(child: &str) -> Action {
+    Action::Rest { child: child.into() }
 }
 
 pub(super) fn forget(child: &str) -> Action {

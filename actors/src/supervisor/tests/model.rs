@@ -14,6 +14,7 @@ enum Is {
     Leaving { back: bool, limited: bool },
     Backoff,
     Parked,
+    Asleep,
 }
 
 /// Everything that ever counted, and where the child is.
@@ -44,7 +45,7 @@ impl Model {
                 vec![Action::Stop { child: "a".into(), generation: self.generation, within }]
             }
             Is::Absent => return vec![],
-            Is::Backoff | Is::Parked => {
+            Is::Backoff | Is::Parked | Is::Asleep => {
                 (self.is, self.generation) = (Is::Absent, 0);
                 self.clear();
                 return vec![forget("a")];
@@ -68,6 +69,22 @@ impl Model {
         actions
     }
 
+    /// Who was up for long enough has its backoff begun anew, and its trial is won.
+    fn judge(&mut self, now: u64, since: Option<u64>) {
+        if since.is_some_and(|since| now - since >= 300) {
+            self.exponent = 0;
+            if std::mem::take(&mut self.trial) {
+                self.restarts.clear();
+            }
+        }
+    }
+
+    fn asleep(&mut self, now: u64, since: Option<u64>) -> Vec<Action> {
+        self.judge(now, since);
+        self.is = Is::Asleep;
+        vec![rest("a")]
+    }
+
     fn ended(&mut self, now: u64, exit: Exit, since: Option<u64>) -> Vec<Action> {
         let again = match self.restart {
             Restart::Permanent => true,
@@ -77,15 +94,8 @@ impl Model {
         if !again {
             return self.gone(false);
         }
-        let stable = since.is_some_and(|since| now - since >= 300);
-        let trial = std::mem::take(&mut self.trial);
-        if stable {
-            self.exponent = 0;
-            if trial {
-                self.restarts.clear();
-            }
-        }
-        if (trial && !stable) || self.restarts.iter().filter(|then| now - **then < 600).count() >= 3 {
+        self.judge(now, since);
+        if std::mem::take(&mut self.trial) || self.restarts.iter().filter(|then| now - **then < 600).count() >= 3 {
             self.is = Is::Parked;
             return vec![park("a", exit), retry("a", self.generation)];
         }
@@ -112,6 +122,7 @@ impl Model {
                 vec![]
             }
             (Event::Exited { generation, exit, .. }, is) if *generation == self.generation => match is {
+                Is::Up { since } if *exit == Exit::Asleep => self.asleep(now, since),
                 Is::Up { since } => self.ended(now, exit.clone(), since),
                 Is::ToldToStop { again: true } => self.begin(),
                 Is::Leaving { back, .. } => self.gone(back),
@@ -127,7 +138,8 @@ impl Model {
                 self.is = Is::ToldToStop { again: true };
                 vec![stop("a", self.generation)]
             }
-            (Event::Refresh { .. }, Is::Backoff | Is::Parked) => {
+            (Event::Rouse { .. }, Is::Asleep) => self.begin(),
+            (Event::Refresh { .. }, Is::Backoff | Is::Parked | Is::Asleep) => {
                 self.clear();
                 self.begin()
             }
@@ -142,11 +154,11 @@ impl Model {
 
 /// An event whose generation is mostly the present one (0), at times the last (1) or one that never was (2).
 fn any_event() -> impl Strategy<Value = (u8, u8, Exit, Restart)> {
-    let exit = prop::sample::select(vec![Exit::Normal, Exit::Stopped, failed(), failed(), killed()]);
+    let exit = prop::sample::select(vec![Exit::Normal, Exit::Stopped, failed(), failed(), killed(), Exit::Asleep]);
     let restart = prop::sample::select(vec![Restart::Permanent, Restart::Transient, Restart::Temporary]);
     let late = prop::sample::select(vec![0, 0, 0, 0, 0, 1, 2]);
     // Ends, dues and starts are what happens most.
-    let which = prop::sample::select(vec![0, 0, 1, 2, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 7, 7, 7, 7]);
+    let which = prop::sample::select(vec![0, 0, 1, 2, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 7, 7, 7, 7, 8, 8]);
     (which, late, exit, restart)
 }
 
@@ -174,7 +186,8 @@ proptest! {
                 4 => started("a", generation),
                 5 => exited("a", generation, exit),
                 6 => exited("a", generation, failed()),
-                _ => due("a", generation),
+                7 => due("a", generation),
+                _ => rouse("a"),
             };
             let expected = model.hear(now, &event);
             prop_assert_eq!(hear(&mut state, now, event.clone()), expected, "at {} s, {:?}, {:?}", now, event, model.is);

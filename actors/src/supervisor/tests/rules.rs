@@ -144,3 +144,38 @@ fn a_refresh_restarts_in_every_phase_and_never_counts() {
     assert_eq!(hear(&mut state, 3, refresh("a")), [start("a", 3)], "a backoff is cut short");
     assert_eq!(hear(&mut state, 4, due("a", 2)), [], "its timer is late news");
 }
+
+#[test]
+fn who_sleeps_starts_when_it_is_roused_and_keeps_its_account() {
+    let mut state = with_child(Restart::Permanent);
+    assert_eq!(hear(&mut state, 1, rouse("a")), [], "it is up");
+    hear(&mut state, 1, exited("a", 1, failed()));
+    assert_eq!(hear(&mut state, 1, rouse("a")), [], "it has its wait");
+    hear(&mut state, 2, due("a", 1));
+    hear(&mut state, 2, started("a", 2));
+    assert_eq!(hear(&mut state, 3, exited("a", 2, Exit::Asleep)), [rest("a")]);
+    assert_eq!(state.restarts_in_window("a", at(3)), 1, "sleep is no restart, and forgives none");
+    assert_eq!(hear(&mut state, 3, due("a", 2)), [], "no timer wakes it");
+    assert_eq!(hear(&mut state, 4, rouse("a")), [start("a", 3)]);
+    hear(&mut state, 4, started("a", 3));
+    assert_eq!(hear(&mut state, 5, exited("a", 3, failed())), [wake("a", 3, 2)], "the backoff goes on");
+    hear(&mut state, 7, due("a", 3));
+    hear(&mut state, 7, exited("a", 4, Exit::Asleep));
+    assert_eq!(hear(&mut state.clone(), 8, refresh("a")), [start("a", 5)], "an operator wakes it");
+    assert_eq!(hear(&mut state.clone(), 8, remove("a")), [forget("a")]);
+    assert_eq!(hear(&mut state, 8, Event::StopAll), [Action::AllStopped], "nobody is waited for");
+    assert_eq!(hear(&mut state, 9, rouse("a")), []);
+}
+
+#[test]
+fn a_trial_goes_on_after_sleep() {
+    let mut state = with_child(Restart::Permanent);
+    for generation in 1..=4 {
+        hear(&mut state, 1, exited("a", generation, failed()));
+        hear(&mut state, 1, due("a", generation));
+    }
+    hear(&mut state, 2, started("a", 5));
+    hear(&mut state, 3, exited("a", 5, Exit::Asleep));
+    hear(&mut state, 4, rouse("a"));
+    assert_eq!(hear(&mut state, 5, exited("a", 6, failed())), [park("a", failed()), retry("a", 6)]);
+}

@@ -13,7 +13,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use tokio::task::AbortHandle;
 
 use crate::{
-    fault::Fault,
+    fault::{ASLEEP, Fault},
     supervisor::{ChildSpec, Policy},
 };
 
@@ -24,6 +24,7 @@ pub(super) enum Cue {
     Fail,
     Panic,
     Hang,
+    Sleep,
     /// From its supervisor.
     Stop,
 }
@@ -48,6 +49,9 @@ pub(super) struct Stage {
     /// Whether children ignore being told to stop, or their telling panics.
     pub(super) stubborn: AtomicU32,
     pub(super) stop_panics: AtomicU32,
+    /// How often somebody fell asleep, and how many of the next tellings panic.
+    pub(super) rested: AtomicU32,
+    pub(super) rest_panics: AtomicU32,
 }
 
 impl Stage {
@@ -57,7 +61,7 @@ impl Stage {
 
     pub(super) fn child(self: &Arc<Self>, name: &str, policy: Policy) -> ChildSpec {
         let (stage, own) = (Arc::clone(self), name.to_owned());
-        let stopper = Arc::clone(self);
+        let (stopper, sleeper) = (Arc::clone(self), Arc::clone(self));
         ChildSpec {
             name: name.to_owned(),
             kind: "service",
@@ -71,6 +75,10 @@ impl Stage {
                 assert!(!take(&stopper.stop_panics), "the telling panics");
                 drop(ActorRef::<Cue>::from(cell.clone()).send_message(Cue::Stop));
             }),
+            rested: Some(Arc::new(move || {
+                sleeper.rested.fetch_add(1, Ordering::Relaxed);
+                assert!(!take(&sleeper.rest_panics), "the telling panics");
+            })),
         }
     }
 
@@ -153,6 +161,7 @@ impl Actor for Puppet {
     async fn handle(&self, myself: ActorRef<Cue>, cue: Cue, (): &mut ()) -> Result<(), ActorProcessingErr> {
         match cue {
             Cue::Finish => myself.stop(None),
+            Cue::Sleep => myself.stop(Some(ASLEEP.to_owned())),
             Cue::Leave => myself.stop(Some("it left".to_owned())),
             Cue::Fail => return Err(Fault::boxed(Failure::new("boom", "on cue"))),
             Cue::Panic => panic!("on cue"),

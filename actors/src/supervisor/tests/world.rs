@@ -27,6 +27,7 @@ struct Ledger {
     exponent: u32,
     trial: bool,
     parked: bool,
+    asleep: bool,
 }
 
 #[derive(Debug)]
@@ -82,6 +83,11 @@ impl World {
         self.hear(refresh(name));
     }
 
+    /// There is something to do for a child. Does nothing to one that is up.
+    pub(super) fn rouse(&mut self, name: &str) {
+        self.hear(rouse(name));
+    }
+
     pub(super) fn stop_all(&mut self) {
         self.stopping = true;
         self.hear(Event::StopAll);
@@ -121,7 +127,11 @@ impl World {
     pub(super) fn check_alive(&self) {
         for (name, entry) in &self.book {
             if entry.wanted && !self.stopping && self.policies[name.as_str()].restart == Restart::Permanent {
-                assert!(entry.up.is_some() || entry.parked, "{name} is wanted and down for good: {:?}", self.state);
+                assert!(
+                    entry.up.is_some() || entry.parked || entry.asleep,
+                    "{name} is wanted and down for good: {:?}",
+                    self.state
+                );
             }
         }
     }
@@ -185,7 +195,7 @@ impl World {
             Action::Start { child, generation } => {
                 self.check_start(&child, generation);
                 let entry = self.book.get_mut(&child).unwrap();
-                (entry.generation, entry.up, entry.parked) = (generation, Some(None), false);
+                (entry.generation, entry.up, entry.parked, entry.asleep) = (generation, Some(None), false, false);
                 match self.starts_fail {
                     true => Some(exited(&child, generation, Exit::StartFailed(Failure::new("boom", "boom")))),
                     false => Some(started(&child, generation)),
@@ -211,6 +221,16 @@ impl World {
                 let spent = entry.restarts.iter().filter(|then| now - **then < at(600)).count();
                 assert!(entry.trial || spent >= 3, "{child} is parked with {spent} restarts");
                 (entry.parked, entry.trial) = (true, false);
+                None
+            }
+            Action::Rest { child } => {
+                let entry = self.book.get_mut(&child).unwrap();
+                assert!(
+                    entry.up.is_none() && entry.wanted && !self.stopping,
+                    "{child} sleeps and is up, or not wanted"
+                );
+                assert!(matches!(because, Event::Exited { exit: Exit::Asleep, .. }), "{child} sleeps by {because:?}");
+                entry.asleep = true;
                 None
             }
             Action::Retry { child, generation, after } => {
@@ -258,9 +278,13 @@ impl World {
             match self.strategy {
                 Strategy::OneForOne => {}
                 _ if gone => {}
-                _ if before => assert!(matches!(other.up, Some(Some(_))), "{child} starts before {name}"),
+                _ if before => {
+                    assert!(other.asleep || matches!(other.up, Some(Some(_))), "{child} starts before {name}")
+                }
                 Strategy::RestForOne => {}
-                Strategy::OneForAll => assert!(other.up.is_none(), "{child} starts while {name} is still up"),
+                Strategy::OneForAll => {
+                    assert!(other.up.is_none() || entry.asleep, "{child} starts while {name} is still up")
+                }
             }
         }
     }
@@ -294,9 +318,8 @@ impl World {
 
 fn subject(event: &Event) -> Option<&str> {
     match event {
-        Event::Add { child, .. } | Event::Remove { child } | Event::Drain { child } | Event::Refresh { child } => {
-            Some(child)
-        }
+        Event::Add { child, .. } | Event::Remove { child } | Event::Drain { child } => Some(child),
+        Event::Refresh { child } | Event::Rouse { child } => Some(child),
         Event::Started { child, .. } | Event::Exited { child, .. } | Event::Due { child, .. } => Some(child),
         Event::StopAll => None,
     }
@@ -305,7 +328,8 @@ fn subject(event: &Event) -> Option<&str> {
 fn object(action: &Action) -> Option<&str> {
     match action {
         Action::Start { child, .. } | Action::Stop { child, .. } | Action::Wake { child, .. } => Some(child),
-        Action::Park { child, .. } | Action::Retry { child, .. } | Action::Forget { child } => Some(child),
+        Action::Park { child, .. } | Action::Retry { child, .. } => Some(child),
+        Action::Rest { child } | Action::Forget { child } => Some(child),
         Action::Escalate { .. } | Action::AllStopped => None,
     }
 }

@@ -8,6 +8,7 @@ use greenroom_actors::{
     cluster::{Cluster, Face, presence, scout},
     lifecycle::lifecycle,
     orchestrator::{Orchestrator, rounds},
+    porter::porter,
     ports::Ports,
     relay::relay,
     service::service,
@@ -90,6 +91,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         given_back: Arc::default(),
         executions: stage.handle(),
         lease: Arc::default(),
+        dormitory: Arc::default(),
         watchdog: watchdog.clone(),
         storm: Breaker::default(),
     };
@@ -134,6 +136,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     }
     root.add(scout(Arc::clone(&ports), orchestrator.clone()));
     root.add(rounds(orchestrator.clone()));
+    root.add(porter(Arc::clone(&ports)));
     root.add(config_watcher(&config, orchestrator.clone()));
     root.add(lifecycle(&ports, Arc::new(orchestrator.clone()), closing.clone()));
     orchestrator.set_ready(true);
