@@ -42,6 +42,8 @@ variables! {
         "`json`, `pretty`, or `auto`: pretty on a terminal, else JSON.";
     SHUTDOWN_GRACE = "GREENROOM_SHUTDOWN_GRACE", Some("30s"), false,
         "How long a stop may take in all; running executions get three quarters of it.";
+    RETENTION = "GREENROOM_RETENTION", Some("30d"), false,
+        "How long history is kept after its end: executions with their journals, dead letters that were sent again, old versions of agents. `off` keeps it for ever.";
     AMQP_URL = "GREENROOM_AMQP_URL", None, true,
         "RabbitMQ, for example amqp://user:password@host:5672. Absent: the embedded bus.";
     DATABASE_URL = "GREENROOM_DATABASE_URL", None, true,

@@ -14,6 +14,7 @@ mod kill_matrix;
 mod providers;
 mod proxy;
 mod reload;
+mod retention;
 mod secrets;
 mod selftest;
 mod servers;

@@ -16,7 +16,7 @@ use greenroom_contract::{
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, Conclusion, DeadLetterFilter, Error, ExecutionFilter,
         Finish, NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result,
-        Spent, State, Submission, Submitted,
+        Spent, State, Submission, Submitted, Swept,
     },
 };
 use jiff::Timestamp;
@@ -235,6 +235,10 @@ impl State for Store {
     }
 
     fn purge(&self, _: i64) -> BoxFuture<'_, Result<bool>> {
+        unasked()
+    }
+
+    fn sweep(&self, _: Timestamp, _: u32) -> BoxFuture<'_, Result<Swept>> {
         unasked()
     }
 

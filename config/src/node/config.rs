@@ -24,6 +24,8 @@ pub struct NodeConfig {
     pub log: Log,
     /// How long a stop may take in all.
     pub shutdown_grace: Duration,
+    /// How long history is kept after its end; for ever, if this is absent.
+    pub retention: Option<Duration>,
     /// Servers of a cluster; what is absent is embedded.
     pub cluster: Cluster,
     /// Slack.

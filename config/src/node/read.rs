@@ -53,6 +53,7 @@ impl<'a> Reader<'a> {
             http: self.http()?,
             log: Log { filter: self.or_default(var::LOG)?, format: self.log_format()? },
             shutdown_grace: self.duration(var::SHUTDOWN_GRACE)?,
+            retention: self.retention()?,
             slack: self.slack()?,
             providers: self.providers()?,
             cluster,
@@ -177,6 +178,18 @@ impl<'a> Reader<'a> {
         Ok(duration.0)
     }
 
+    fn retention(&self) -> Result<Option<Duration>, Error> {
+        if self.or_default(var::RETENTION)? == "off" {
+            return Ok(None);
+        }
+        let retention = self.duration(var::RETENTION)?;
+        if retention.is_zero() {
+            let reason = "would delete what has just ended; write how long it is kept, such as 30d, or off for ever";
+            return Err(invalid(var::RETENTION, reason));
+        }
+        Ok(Some(retention))
+    }
+
     fn http_url(&self, variable: Variable) -> Result<Option<String>, Error> {
         let default = variable.default.map(str::to_owned);
         let Some(url) = self.text(variable)?.or(default) else { return Ok(None) };
@@ -216,6 +229,7 @@ mod tests {
         assert_eq!(node.http.addr.to_string(), "127.0.0.1:8080");
         assert_eq!((node.config_dir.to_str(), node.data_dir.to_str()), (Some("config"), Some("data")));
         assert_eq!(node.shutdown_grace, Duration::from_secs(30));
+        assert_eq!(node.retention, Some(Duration::from_hours(30 * 24)));
         assert_eq!(node.log, Log { filter: "info".into(), format: LogFormat::Auto });
         assert_eq!(node.node.as_str(), "local");
         assert_eq!(node.slack.api_url, "https://slack.com/api");
@@ -251,6 +265,8 @@ mod tests {
             ("GREENROOM_HTTP_ADDR", "8080", "write for example 127.0.0.1:8080"),
             ("GREENROOM_LOG_FORMAT", "xml", "none of auto, json, pretty"),
             ("GREENROOM_SHUTDOWN_GRACE", "30", "30s"),
+            ("GREENROOM_RETENTION", "0s", "off for ever"),
+            ("GREENROOM_RETENTION", "month", "30s, 10m, 2h, 1d"),
             ("GREENROOM_NODE", "a b", "not a name"),
             ("GREENROOM_ROLES", "worker", "is no role"),
             ("GREENROOM_API_TOKEN", "two words", "blank"),

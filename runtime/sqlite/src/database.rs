@@ -128,6 +128,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
         // Without it a cached statement that binds a LIMIT is planned again at each use.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         if flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
+            // It takes effect in a file that is new: what is deleted can be given back to the file system later.
+            conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
             conn.pragma_update(None, "journal_mode", "WAL")?;
             conn.pragma_update(None, "synchronous", "FULL")?;
             // 16 MiB of log before it is folded into the file: the same pages change again and again.

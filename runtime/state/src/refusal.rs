@@ -1,6 +1,6 @@
 //! Refusals that both stores put in the same words.
 
-use greenroom_contract::port::state::Error;
+use greenroom_contract::{EventId, port::state::Error};
 
 use crate::codec::Damaged;
 
@@ -32,6 +32,11 @@ pub(crate) fn other_call(seq: u32, attempt: u32) -> Error {
 /// A claim works on one attempt; a step of another is a fault of the caller.
 pub(crate) fn other_attempt(claimed: u32, attempt: u32) -> Error {
     conflict(format!("the claim is on attempt {claimed}, the step belongs to attempt {attempt}"))
+}
+
+/// A command was had before, and nothing but its name is left of it.
+pub(crate) fn forgotten(event: EventId) -> Error {
+    conflict(format!("the idempotency key of event {event} was used for a request whose history was deleted"))
 }
 
 /// An agent's state is its own.

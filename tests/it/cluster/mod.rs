@@ -7,6 +7,7 @@ mod kill_matrix;
 mod outages;
 mod random_kills;
 mod redis_tier;
+mod retention;
 mod state_on_postgres;
 mod state_on_postgres_in_trouble;
 mod takeover;

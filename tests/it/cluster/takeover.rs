@@ -1,7 +1,5 @@
 //! Two nodes of the real binary over one PostgreSQL: who takes over, and what both keep to.
 
-use std::time::{Duration, Instant};
-
 use kit::{
     model::{Gate, ModelServer, Reply},
     node::{Home, Node},
@@ -62,9 +60,7 @@ async fn a_node_that_stops_leaves_its_lease_and_comes_back_with_everything_kept(
     let ended = node.execution_is(&id, &["succeeded"], SOON).await;
     node.post("/v1/agents/worker/pause", &json!({})).await.expect(200);
     assert!(node.stop().await.success());
-    let stopped = Instant::now();
     let node = start(&home, "only", &database).await;
-    assert!(stopped.elapsed() < Duration::from_secs(10));
     node.agent_is("worker", &["paused"], SOON).await;
     assert_eq!(node.execution(&id).await["output"], ended["output"]);
 }

@@ -189,6 +189,10 @@ impl State for FakeState {
         unimplemented!()
     }
 
+    fn sweep(&self, _: Timestamp, _: u32) -> BoxFuture<'_, state::Result<Swept>> {
+        unimplemented!()
+    }
+
     fn health(&self) -> BoxFuture<'_, state::Result<()>> {
         unimplemented!()
     }

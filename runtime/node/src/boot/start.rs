@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use greenroom_actors::{
     agent,
-    caretaker::{LEASE, Vitals, dead_letters, store_monitor, topology},
+    caretaker::{LEASE, Vitals, dead_letters, housekeeping, store_monitor, topology},
     cluster::{Cluster, Face, presence, scout},
     lifecycle::lifecycle,
     orchestrator::{Orchestrator, rounds},
@@ -128,6 +128,9 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     }
     if roles.has(Role::Orchestrator) {
         root.add(dead_letters(Arc::clone(&ports)));
+        if let Some(retention) = config.retention {
+            root.add(housekeeping(Arc::clone(&ports), retention));
+        }
     }
     root.add(relay(Arc::clone(&ports), replies));
     orchestrator.apply(loaded);

@@ -87,7 +87,7 @@ pub(super) async fn version_of(store: &PostgresState, of: CheckpointKey) -> Resu
 
 pub(super) async fn save_version(store: &PostgresState, agent: AgentId, version: String, spec: Value) -> Result<()> {
     const SQL: &str = "INSERT INTO agent_versions (agent, version, created_at, spec) VALUES ($2, $3, now_ms($1), $4) \
-         ON CONFLICT (agent, version) DO NOTHING";
+         ON CONFLICT (agent, version) DO UPDATE SET created_at = excluded.created_at";
     let spec = codec::encode_json(&spec).map_err(corrupt(format_args!("a version of {agent}")))?.into_bytes();
     let lane = key(agent.as_str());
     let call = calling::<(), _>(move |conn, now| {

@@ -1,7 +1,7 @@
 //! The store on PostgreSQL, for clusters.
 //!
 //! One file for each station of an event, as in `sqlite` beside it: `submit` (the door), `relay` (outbox to bus),
-//! `inbox`, `claim` (and `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`), the questions (`queries`)
+//! `inbox`, `claim` (and `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`), the questions (`queries`), what is old (`sweep`)
 //! and `dead` letters. The statements that take many requests at once are in `statements/`.
 //!
 //! How a statement meets PostgreSQL: `options` and `server` make a connection, `schema` brings its tables up to date,
@@ -34,6 +34,7 @@ mod settling;
 mod steps;
 mod store;
 mod submit;
+mod sweep;
 mod undelivered;
 mod usage;
 

@@ -21,6 +21,7 @@ pub(super) async fn insert_unseen(row: &NewRow, conn: &mut PgConnection, now: No
          available_at, created_at, body) \
          SELECT $2, $3::bytea, $4::bytea, $5, $6::text, $7, $8, $9, now_ms($1), now_ms($1), $10 \
          WHERE NOT EXISTS (SELECT 1 FROM executions WHERE event_id = $3 AND event_type = $6) \
+         AND NOT EXISTS (SELECT 1 FROM swept WHERE id = $4) \
          ON CONFLICT DO NOTHING";
     Ok(put(row, conn, SQL, now).await? == 1)
 }

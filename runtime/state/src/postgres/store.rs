@@ -15,7 +15,7 @@ use greenroom_contract::{
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewDeadLetter,
         NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, State, Submission,
-        Submitted,
+        Submitted, Swept,
     },
 };
 use jiff::Timestamp;
@@ -33,7 +33,7 @@ use super::{
     readers::Readers,
     relay, schema,
     server::{Place, Server},
-    submit, usage,
+    submit, sweep, usage,
 };
 
 /// The store of a cluster, on PostgreSQL 15 or later. Cheap to clone.
@@ -47,6 +47,8 @@ pub struct PostgresState {
     lanes: Arc<[mpsc::Sender<Waiting>]>,
     /// The lane of leases: a heartbeat waits for no other write.
     leases: mpsc::Sender<Waiting>,
+    /// The lane of housekeeping: nobody's write waits for it. It connects when it is first needed.
+    chores: mpsc::Sender<Waiting>,
     readers: Readers,
     place: Place,
     time: Time,
@@ -78,6 +80,7 @@ impl PostgresState {
         Ok(Self {
             lanes: (0..options.writers.max(1)).map(|_| lane()).collect(),
             leases: lane(),
+            chores: lane(),
             readers: Readers::new(server.clone(), options.time.clone(), options.readers),
             place,
             time: options.time,
@@ -136,6 +139,16 @@ impl PostgresState {
     {
         let lane = Lane { sender: &self.leases, place: &self.place };
         lane.single(vec![0], transaction, None, call).await
+    }
+
+    /// Deletes what is old, in one transaction.
+    pub(super) async fn chore<T, F>(&self, call: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut PgConnection, Now) -> BoxFuture<'c, Job<T>> + Send + Sync + 'static,
+    {
+        let lane = Lane { sender: &self.chores, place: &self.place };
+        lane.single(vec![0], true, None, call).await
     }
 
     /// Asks a question on what is committed.
@@ -327,6 +340,10 @@ impl State for PostgresState {
 
     fn purge(&self, id: i64) -> BoxFuture<'_, Result<bool>> {
         Box::pin(dead::purge(self, id))
+    }
+
+    fn sweep(&self, before: Timestamp, limit: u32) -> BoxFuture<'_, Result<Swept>> {
+        Box::pin(sweep::sweep(self, before, limit))
     }
 
     fn health(&self) -> BoxFuture<'_, Result<()>> {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     codec::{self, Stored},
-    refusal::{conflict, corrupt},
+    refusal::{conflict, corrupt, forgotten},
     row::{EVENT, NewRow},
 };
 
@@ -52,11 +52,12 @@ pub(super) async fn submit(
     let call = calling::<Option<Stored>, _>(move |conn, now| {
         let row = Arc::clone(&row);
         Box::pin(async move {
-            if row::insert_unseen(&row, conn, now).await? {
+            if row::insert_unseen(&row, &mut *conn, now).await? {
                 return Ok(None);
             }
-            match seen(&row, conn).await? {
+            match seen(&row, &mut *conn).await? {
                 Some(first) => Ok(Some(first)),
+                None if is_forgotten(&row, conn).await? => Err(forgotten(event_id).into()),
                 // It was published, as a fact, between the two statements: as if it had never been seen.
                 None => Err(Fault::Again("an event went while it was looked for".to_owned())),
             }
@@ -120,4 +121,12 @@ async fn seen(row: &NewRow, conn: &mut PgConnection) -> Job<Option<Stored>> {
     let event = row.event_id.as_ref().map(|id| id.as_bytes().as_slice());
     let found = sqlx::query(SQL).bind(event).bind(row.topic.as_str()).fetch_optional(conn).await?;
     found.map(|found| found.stored(0)).transpose()
+}
+
+/// Whether the execution that the row would promise was had and deleted.
+async fn is_forgotten(row: &NewRow, conn: &mut PgConnection) -> Job<bool> {
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM swept WHERE id = $1)";
+    let execution = row.execution();
+    let id = execution.as_ref().map(|id| id.as_bytes().as_slice());
+    Ok(sqlx::query_scalar(SQL).bind(id).fetch_one(conn).await?)
 }

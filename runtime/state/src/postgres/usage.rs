@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::{ask::calling, columns::Columns, store::PostgresState};
 
 /// A quarter of an hour: the midnight of every time zone begins one. The statements that settle divide by it too.
-const BUCKET_MS: i64 = 15 * 60 * 1000;
+pub(super) const BUCKET_MS: i64 = 15 * 60 * 1000;
 
 /// The sum since the beginning of the quarter of an hour in which `since` lies.
 pub(super) async fn spent(store: &PostgresState, agent: AgentId, since: Timestamp) -> Result<Spent> {

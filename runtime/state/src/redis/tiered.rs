@@ -9,7 +9,7 @@ use greenroom_contract::{
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewCheckpoint,
         NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent,
-        State, Submission, Submitted,
+        State, Submission, Submitted, Swept,
     },
     task,
 };
@@ -264,6 +264,10 @@ impl State for Tiered {
 
     fn purge(&self, id: i64) -> BoxFuture<'_, Result<bool>> {
         self.durable.purge(id)
+    }
+
+    fn sweep(&self, before: Timestamp, limit: u32) -> BoxFuture<'_, Result<Swept>> {
+        self.durable.sweep(before, limit)
     }
 
     fn health(&self) -> BoxFuture<'_, Result<()>> {

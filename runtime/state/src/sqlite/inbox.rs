@@ -35,7 +35,8 @@ impl NewExecution<'_> {
         const SQL: &str = "INSERT INTO executions (id, event_id, agent, version, status, attempt, epoch, priority, \
              node, available_at, created_at, started_at, finished_at, trace_id, event_type, source, error_code, \
              error_message, event) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17 \
+             WHERE NOT EXISTS (SELECT 1 FROM swept WHERE id = ?1) \
              ON CONFLICT (id) DO NOTHING";
         let Self { agent, event, created_at, .. } = self;
         let begun = self.status == ExecutionStatus::Running;

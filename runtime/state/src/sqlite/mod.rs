@@ -1,7 +1,7 @@
 //! The store on SQLite, for embedded nodes.
 //!
 //! One file for each station of an event: `submit` (the door), `relay` (outbox to bus), `inbox`, `claim` (and
-//! `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`), the questions (`queries`) and
+//! `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`), the questions (`queries`), what is old (`sweep`) and
 //! `dead` letters.
 //! `row` is how an outbox row is written, `job` and `columns` are how a statement meets SQLite.
 
@@ -21,6 +21,7 @@ mod schema;
 mod steps;
 mod store;
 mod submit;
+mod sweep;
 mod undelivered;
 mod usage;
 

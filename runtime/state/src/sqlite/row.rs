@@ -21,7 +21,8 @@ impl NewRow {
              trace_id, available_at, created_at, body) \
              SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10 \
              WHERE NOT EXISTS (SELECT 1 FROM executions WHERE event_id = ?2 AND event_type = ?5) \
-             AND NOT EXISTS (SELECT 1 FROM outbox WHERE event_id = ?2 AND topic = ?5)";
+             AND NOT EXISTS (SELECT 1 FROM outbox WHERE event_id = ?2 AND topic = ?5) \
+             AND NOT EXISTS (SELECT 1 FROM swept WHERE id = ?3)";
         Ok(self.put(conn, SQL, now)? == 1)
     }
 

@@ -10,7 +10,7 @@ use greenroom_contract::{
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewDeadLetter,
         NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, State, Submission,
-        Submitted,
+        Submitted, Swept,
     },
 };
 use greenroom_sqlite::Database;
@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::{
     checkpoint, claim, dead, finish, inbox,
     job::{Fault, Job, run},
-    journal, nodes, queries, relay, submit, usage,
+    journal, nodes, queries, relay, submit, sweep, usage,
 };
 
 /// The store of an embedded node. Cheap to clone. Its tables are [`MIGRATIONS`](super::MIGRATIONS).
@@ -196,6 +196,10 @@ impl State for SqliteState {
 
     fn purge(&self, id: i64) -> BoxFuture<'_, Result<bool>> {
         Box::pin(dead::purge(self, id))
+    }
+
+    fn sweep(&self, before: Timestamp, limit: u32) -> BoxFuture<'_, Result<Swept>> {
+        Box::pin(sweep::sweep(self, before, limit))
     }
 
     fn health(&self) -> BoxFuture<'_, Result<()>> {

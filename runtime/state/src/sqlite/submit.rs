@@ -6,10 +6,10 @@ use greenroom_contract::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::store::SqliteState;
+use super::{job::refuse, store::SqliteState};
 use crate::{
     codec::{self, Stored},
-    refusal::{conflict, corrupt},
+    refusal::{conflict, corrupt, forgotten},
     row::NewRow,
 };
 
@@ -20,7 +20,15 @@ pub(super) async fn submit(store: &SqliteState, Submission { event, agent }: Sub
     let event_id = event.event_id;
     let topic = event.event_type.clone();
     let first = store
-        .write(move |conn| if row.insert_unseen(conn, now)? { Ok(None) } else { Ok(seen(conn, event_id, &topic)?) })
+        .write(move |conn| {
+            if row.insert_unseen(conn, now)? {
+                return Ok(None);
+            }
+            match seen(conn, event_id, &topic)? {
+                Some(first) => Ok(Some(first)),
+                None => refuse(forgotten(event_id)),
+            }
+        })
         .await?;
     let Some(first) = first else { return Ok(Submitted { event, repeated: false }) };
     let first: Event = codec::decode_json(first).map_err(corrupt(format_args!("event {event_id}")))?;

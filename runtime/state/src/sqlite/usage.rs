@@ -16,7 +16,7 @@ use super::{columns, job::run, store::SqliteState};
 use crate::refusal::int;
 
 /// A quarter of an hour: the midnight of every time zone begins one.
-const BUCKET_MS: i64 = 15 * 60 * 1000;
+pub(super) const BUCKET_MS: i64 = 15 * 60 * 1000;
 
 /// Adds a settled step to its agent's account. `called` says whether it was a model call that came to its end.
 pub(super) fn count(conn: &Connection, agent: &str, now: i64, called: bool, step: &Settled) -> rusqlite::Result<()> {

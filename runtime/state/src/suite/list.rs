@@ -93,6 +93,12 @@ macro_rules! state_suite {
             a_node_that_leaves_gives_back_what_it_holds
             leases_are_listed_with_who_is_alive
             an_agent_is_held_back_until_it_is_let_go
+            what_ended_long_ago_is_deleted
+            a_duplicate_of_what_was_deleted_is_still_one
+            what_is_waited_for_is_not_deleted
+            each_agents_newest_version_is_kept
+            spending_is_remembered_for_a_year
+            a_sweep_takes_no_more_than_its_limit
             the_store_says_that_it_can_write
         }
     };

@@ -21,6 +21,7 @@ mod queries;
 mod relay;
 mod stage;
 mod submit;
+mod sweep;
 
 pub use checkpoint::*;
 pub use claim::*;
@@ -36,3 +37,4 @@ pub use queries::*;
 pub use relay::*;
 pub use stage::{ManualClock, Stage};
 pub use submit::*;
+pub use sweep::*;

@@ -27,7 +27,7 @@ impl Tables {
     /// Writes the row, unless the agent has had the event before. Says whether it was written.
     pub(super) fn insert(&mut self, new: NewRow<'_>) -> bool {
         let id = ExecutionId::of(new.agent, new.event.event_id);
-        if self.by_id.contains_key(&id) {
+        if self.by_id.contains_key(&id) || self.swept.contains_key(&id) {
             return false;
         }
         let begun = new.status == ExecutionStatus::Running;
@@ -49,6 +49,7 @@ impl Tables {
             error,
             output: None,
             steps: Vec::new(),
+            swept: false,
         });
         true
     }

@@ -7,6 +7,7 @@ mod letters;
 mod outbox;
 mod shown;
 mod store;
+mod sweep;
 mod tables;
 
 pub use store::MemoryState;

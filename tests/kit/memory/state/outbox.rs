@@ -28,6 +28,15 @@ impl Tables {
                 Err(conflict(what))
             }
             Some(first) => Ok(Submitted { event: first, repeated: true }),
+            None if agent
+                .as_ref()
+                .is_some_and(|agent| self.swept.contains_key(&ExecutionId::of(agent, event.event_id))) =>
+            {
+                let event = event.event_id;
+                Err(conflict(format!(
+                    "the idempotency key of event {event} was used for a request whose history was deleted"
+                )))
+            }
             None => {
                 let mandatory = agent.is_some();
                 self.send(Outgoing::Event { event: event.clone(), mandatory }, agent, now);

@@ -86,6 +86,7 @@ impl Tables {
         let rows = self.rows.iter().enumerate().map(|(number, row)| (number as i64 + 1, row)).rev();
         let wanted = rows.filter(|(number, row)| {
             *number < below
+                && !row.swept
                 && filter.agent.as_ref().is_none_or(|agent| *agent == row.agent)
                 && (filter.status.is_empty() || filter.status.contains(&row.status))
                 && filter.trace_id.is_none_or(|trace| trace == row.event.trace_id)

@@ -14,7 +14,7 @@ use greenroom_contract::{
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, Error, ExecutionFilter, Finish,
         NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent,
-        State, Submission, Submitted,
+        State, Submission, Submitted, Swept,
     },
     status::ExecutionStatus,
 };
@@ -47,7 +47,7 @@ impl MemoryState {
     pub fn tally(&self) -> BTreeMap<&'static str, u64> {
         self.look(|tables| {
             let mut counts = BTreeMap::new();
-            for row in &tables.rows {
+            for row in tables.rows.iter().filter(|row| !row.swept) {
                 *counts.entry(row.status.as_str()).or_insert(0) += 1;
             }
             let promised = tables.promised.keys().filter(|id| !tables.by_id.contains_key(id)).count() as u64;
@@ -68,7 +68,10 @@ impl MemoryState {
 
     /// Every execution as `(id, agent, status)`, in the order of arrival.
     pub fn all(&self) -> Vec<(ExecutionId, AgentId, ExecutionStatus)> {
-        self.look(|tables| tables.rows.iter().map(|row| (row.id, row.agent.clone(), row.status)).collect())
+        self.look(|tables| {
+            let rows = tables.rows.iter().filter(|row| !row.swept);
+            rows.map(|row| (row.id, row.agent.clone(), row.status)).collect()
+        })
     }
 
     /// The executions that are claimed.
@@ -223,8 +226,8 @@ impl State for MemoryState {
 
     fn save_version(&self, agent: &AgentId, version: &str, spec: Value) -> BoxFuture<'_, Result<()>> {
         let key = (agent.clone(), version.to_owned());
-        self.call(move |tables, _| {
-            tables.versions.entry(key).or_insert_with(|| spec.to_string());
+        self.call(move |tables, now| {
+            tables.versions.entry(key).or_insert_with(|| (now, spec.to_string())).0 = now;
             Ok(())
         })
     }
@@ -233,7 +236,7 @@ impl State for MemoryState {
         let key = (agent.clone(), version.to_owned());
         self.call(move |tables, _| {
             // What was written from JSON reads as JSON.
-            Ok(tables.versions.get(&key).and_then(|spec| serde_json::from_str(spec).ok()))
+            Ok(tables.versions.get(&key).and_then(|(_, spec)| serde_json::from_str(spec).ok()))
         })
     }
 
@@ -276,6 +279,10 @@ impl State for MemoryState {
 
     fn purge(&self, id: i64) -> BoxFuture<'_, Result<bool>> {
         self.call(move |tables, _| Ok(tables.letters.remove(&id).is_some()))
+    }
+
+    fn sweep(&self, before: Timestamp, limit: u32) -> BoxFuture<'_, Result<Swept>> {
+        self.call(move |tables, now| Ok(tables.sweep(to_millis(before), limit, now)))
     }
 
     fn health(&self) -> BoxFuture<'_, Result<()>> {

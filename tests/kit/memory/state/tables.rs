@@ -28,12 +28,14 @@ pub(super) struct Tables {
     pub(super) promised: HashMap<ExecutionId, i64>,
     pub(super) next_out: i64,
     pub(super) conversations: HashMap<CheckpointKey, Conversation>,
-    /// As text, which takes a fifth of the room: there may be ten thousand.
-    pub(super) versions: BTreeMap<(AgentId, String), String>,
+    /// When each was given last, and as text, which takes a fifth of the room: there may be ten thousand.
+    pub(super) versions: BTreeMap<(AgentId, String), (i64, String)>,
     pub(super) usage: BTreeMap<(AgentId, i64), Spent>,
     pub(super) paused: BTreeSet<AgentId>,
     pub(super) letters: BTreeMap<i64, Letter>,
     pub(super) next_letter: i64,
+    /// When executions were deleted.
+    pub(super) swept: HashMap<ExecutionId, i64>,
     /// The keys of calls whose outcome is written: they must never be made again.
     pub(super) settled: HashSet<String>,
 }
@@ -56,6 +58,8 @@ pub(super) struct Row {
     pub(super) error: Option<Failure>,
     pub(super) output: Option<Value>,
     pub(super) steps: Vec<Step>,
+    /// It was deleted: it is shown to nobody.
+    pub(super) swept: bool,
 }
 
 /// An outbox row.

@@ -17,6 +17,7 @@ mod nodes;
 mod outbox;
 mod questions;
 mod store;
+mod sweep;
 
 pub use error::{Error, Result};
 pub use finish::{Checkpoint, CheckpointKey, Conclusion, Finish, NewCheckpoint};
@@ -25,3 +26,4 @@ pub use nodes::NodeLease;
 pub use outbox::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Submission, Submitted};
 pub use questions::{DeadLetterFilter, ExecutionFilter, NewDeadLetter, Replayed, Spent};
 pub use store::State;
+pub use sweep::{LONG_MEMORY, Swept, long_ago};

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewDeadLetter,
     NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, Submission, Submitted,
+    Swept,
 };
 use crate::{
     BoxFuture,
@@ -111,7 +112,8 @@ pub trait State: Send + Sync + 'static {
         Box::pin(async move { Ok(latest.await?.version) })
     }
 
-    /// Keeps a version of an agent's definition, so that an execution can finish on the one that it began with. Idempotent.
+    /// Keeps a version of an agent's definition, so that an execution can finish on the one that it began with. Idempotent;
+    /// the version that was given last is the agent's newest.
     fn save_version(&self, agent: &AgentId, version: &str, spec: Value) -> BoxFuture<'_, Result<()>>;
 
     /// A kept version.
@@ -151,6 +153,21 @@ pub trait State: Send + Sync + 'static {
 
     /// Deletes a dead letter. Returns whether there was one.
     fn purge(&self, id: i64) -> BoxFuture<'_, Result<bool>>;
+
+    // housekeeping
+
+    /// Deletes what ended before a moment, at most about `limit` executions in one transaction, the oldest first; call it
+    /// again while [`Swept::more`] says so, and now and then. While another node is at it, nothing is done.
+    ///
+    /// It deletes executions with their journals, dead letters that were sent again, versions of definitions that no
+    /// execution needs, and leases of nodes that never came back. It never deletes: an execution that has not ended, or of
+    /// whose event or to whose agent something still waits in the outbox, or whose dead letter waits for a decision; a dead
+    /// letter that was not sent again; each agent's newest version; the state and conversation of an agent; a pause.
+    ///
+    /// The name of a deleted execution is kept for [`LONG_MEMORY`](super::LONG_MEMORY), so that a duplicate of its event
+    /// is [`Accepted::Duplicate`](super::Accepted::Duplicate) as before, and a repeated command is
+    /// [`Error::Conflict`](super::Error::Conflict). A store may take two calls, a minute apart, to delete an execution.
+    fn sweep(&self, before: Timestamp, limit: u32) -> BoxFuture<'_, Result<Swept>>;
 
     /// Whether the store can write now, else why not.
     fn health(&self) -> BoxFuture<'_, Result<()>>;

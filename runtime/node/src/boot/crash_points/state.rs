@@ -9,7 +9,7 @@ use greenroom_contract::{
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, Conclusion, DeadLetterFilter, ExecutionFilter, Finish,
         NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent,
-        State, Submission, Submitted,
+        State, Submission, Submitted, Swept,
     },
 };
 use jiff::Timestamp;
@@ -198,6 +198,10 @@ impl State for Dangerous {
 
     fn purge(&self, id: i64) -> BoxFuture<'_, Result<bool>> {
         self.inner.purge(id)
+    }
+
+    fn sweep(&self, before: Timestamp, limit: u32) -> BoxFuture<'_, Result<Swept>> {
+        self.inner.sweep(before, limit)
     }
 
     fn health(&self) -> BoxFuture<'_, Result<()>> {

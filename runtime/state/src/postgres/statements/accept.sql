@@ -10,7 +10,7 @@ new AS (
     SELECT id, event_id, agent, version, CASE WHEN node IS NULL THEN 'queued' ELSE 'running' END,
         (node IS NOT NULL)::int, (node IS NOT NULL)::int, claim, priority, node, now_ms($1),
         now_ms($1), CASE WHEN node IS NOT NULL THEN now_ms($1) END, trace_id, event_type, source, event
-    FROM asked ORDER BY ord
+    FROM asked a WHERE NOT EXISTS (SELECT 1 FROM swept s WHERE s.id = a.id) ORDER BY ord
     ON CONFLICT (id) DO NOTHING
     RETURNING id
 ),

@@ -11,6 +11,7 @@ SELECT $2, a.event_id, a.execution_id, a.agent, a.topic, a.mandatory, a.trace_id
     a.node, CASE WHEN a.node IS NOT NULL THEN now_ms($1) + $11 END
 FROM asked a
 WHERE NOT EXISTS (SELECT 1 FROM executions e WHERE e.event_id = a.event_id AND e.event_type = a.topic)
+    AND NOT EXISTS (SELECT 1 FROM swept s WHERE s.id = a.execution_id)
 ORDER BY a.ord
 ON CONFLICT DO NOTHING
 RETURNING event_id, id

@@ -1,0 +1,82 @@
+//! What is old goes.
+
+use greenroom_contract::{
+    clock::{from_millis, to_millis},
+    port::state::{Swept, long_ago},
+};
+use serde_json::Value;
+
+use super::{journal::BUCKET_MS, tables::Tables};
+
+impl Tables {
+    pub(super) fn sweep(&mut self, before: i64, limit: u32, now: i64) -> Swept {
+        let limit = limit.max(1) as usize;
+        let long_ago = to_millis(long_ago(from_millis(now), from_millis(before)));
+        let mut swept = Swept::default();
+
+        let mut old: Vec<(i64, usize)> = self.sweepable(before);
+        old.sort_unstable();
+        old.truncate(limit);
+        swept.executions = old.len() as u64;
+        for (_, number) in &old {
+            self.forget(*number, now);
+        }
+
+        let letters =
+            self.letters.iter().filter(|(_, letter)| letter.replayed.as_ref().is_some_and(|(at, _)| *at < before));
+        let letters: Vec<i64> = letters.map(|(id, _)| *id).take(limit).collect();
+        swept.dead_letters = letters.len() as u64;
+        letters.iter().for_each(|id| drop(self.letters.remove(id)));
+
+        let spare = self.versions.iter().filter(|((agent, version), (given, _))| {
+            let newer = self.versions.range((agent.clone(), String::new())..).take_while(|((of, _), _)| of == agent);
+            let newest = newer.map(|((_, version), (given, _))| (given, version)).max() == Some((given, version));
+            let numbers = self.unfinished.get(agent).into_iter().flatten();
+            let needed = numbers.into_iter().any(|number| self.rows[*number].version == *version);
+            *given < before && !newest && !needed
+        });
+        let spare: Vec<_> = spare.map(|(key, _)| key.clone()).take(limit).collect();
+        swept.versions = spare.len() as u64;
+        spare.iter().for_each(|key| drop(self.versions.remove(key)));
+
+        let count = |tables: &Self| (tables.usage.len() + tables.swept.len() + tables.nodes.len()) as u64;
+        let before_others = count(self);
+        self.usage.retain(|(_, bucket), _| *bucket >= long_ago.div_euclid(BUCKET_MS));
+        self.swept.retain(|_, at| *at >= long_ago);
+        self.nodes.retain(|_, until| *until >= before);
+        swept.others = before_others - count(self);
+
+        swept.more = [old.len(), letters.len(), spare.len()].iter().any(|count| *count >= limit);
+        swept
+    }
+
+    /// Executions that ended long ago and that nothing waits for, as `(when, number)`.
+    fn sweepable(&self, before: i64) -> Vec<(i64, usize)> {
+        let waits = |number: usize| {
+            let row = &self.rows[number];
+            let letter =
+                self.letters.values().any(|letter| letter.execution == Some(row.id) && letter.replayed.is_none());
+            self.out_by_event.contains_key(&row.event.event_id) || self.promised.contains_key(&row.id) || letter
+        };
+        let old = |number: usize| self.rows[number].finished_at.filter(|at| *at < before).map(|at| (at, number));
+        self.by_id.values().filter_map(|number| old(*number)).filter(|(_, number)| !waits(*number)).collect()
+    }
+
+    /// A row's number is its place, so that the row stays, without what it held.
+    fn forget(&mut self, number: usize, now: i64) {
+        let row = &mut self.rows[number];
+        let (id, event) = (row.id, row.event.event_id);
+        row.swept = true;
+        row.event.payload = Value::Null;
+        row.output = None;
+        row.steps = Vec::new();
+        self.by_id.remove(&id);
+        if let Some(numbers) = self.by_event.get_mut(&event) {
+            numbers.retain(|other| *other != number);
+            if numbers.is_empty() {
+                self.by_event.remove(&event);
+            }
+        }
+        self.swept.insert(id, now);
+    }
+}
