@@ -9,7 +9,7 @@ use std::{
 use greenroom_contract::{
     AgentId, NodeId,
     port::operator::AgentView,
-    tree::{Path, Place},
+    tree::{Change, ChangeKind, Feed, News as Told, Path, Place, change_of},
 };
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -37,6 +37,8 @@ pub(super) struct Branch {
     /// Whether nothing was missed since everything was begun to be told.
     synced: bool,
     asked: Option<Instant>,
+    /// Whether it was noticed that it is not heard any more.
+    silent: bool,
     /// What was told anew so far; the rest is dropped at the end of the telling.
     retold: Option<(BTreeSet<Path>, BTreeSet<AgentId>)>,
 }
@@ -48,11 +50,18 @@ impl Branch {
 }
 
 /// What the others said.
-#[derive(Default)]
 pub(super) struct Heard {
     nodes: BTreeMap<NodeId, Branch>,
     /// Grows with everything that is heard.
     pub(super) writes: u64,
+    /// What of it is worth telling, for whoever follows the cluster's tree.
+    pub(super) feed: Feed,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self { nodes: BTreeMap::new(), writes: 0, feed: Feed::starting_at(Timestamp::now()) }
+    }
 }
 
 impl Heard {
@@ -65,22 +74,44 @@ impl Heard {
             return false;
         }
         if self.nodes.get(&node).is_none_or(|known| news.boot > known.boot) {
-            self.nodes.insert(node.clone(), Branch::new(news.face.clone(), news.boot, now, wall));
+            let branch = Branch::new(news.face.clone(), news.boot, now, wall);
+            if self.nodes.insert(node.clone(), branch).is_some() {
+                self.feed.push(&node, Told::Left { at: wall });
+            }
         }
         let Some(branch) = self.nodes.get_mut(&node) else { return false };
-        branch.take(news, now, wall)
+        if std::mem::take(&mut branch.silent) {
+            self.feed.push(&node, Told::Node { at: wall, reachable: true });
+        }
+        branch.take(news, now, wall, &self.feed)
     }
 
     /// A node said goodbye.
     pub(super) fn left(&mut self, node: &NodeId) {
         self.writes += 1;
-        self.nodes.remove(node);
+        if self.nodes.remove(node).is_some() {
+            self.feed.push(node, Told::Left { at: Timestamp::now() });
+        }
     }
 
     /// Every node that is not forgotten.
     pub(super) fn nodes(&mut self, now: Instant) -> impl Iterator<Item = &Branch> {
-        self.nodes.retain(|_, branch| now.saturating_duration_since(branch.heard) < FORGOTTEN);
+        self.judge(now);
         self.nodes.values()
+    }
+
+    /// Notices who is not heard any more, and forgets who was not for long. To be called now and then.
+    pub(super) fn judge(&mut self, now: Instant) {
+        let Self { nodes, feed, .. } = self;
+        nodes.retain(|node, branch| {
+            let silent = now.saturating_duration_since(branch.heard);
+            if silent >= FORGOTTEN {
+                feed.push(node, Told::Left { at: Timestamp::now() });
+            } else if silent >= UNHEARD && !std::mem::replace(&mut branch.silent, true) {
+                feed.push(node, Told::Node { at: Timestamp::now(), reachable: false });
+            }
+            silent < FORGOTTEN
+        });
     }
 }
 
@@ -97,11 +128,13 @@ impl Branch {
             boot,
             synced: false,
             asked: None,
+            // That it is heard is news.
+            silent: true,
             retold: None,
         }
     }
 
-    fn take(&mut self, news: News<Place>, now: Instant, wall: Timestamp) -> bool {
+    fn take(&mut self, news: News<Place>, now: Instant, wall: Timestamp, feed: &Feed) -> bool {
         (self.heard, self.heard_at, self.face) = (now, wall, news.face);
         if news.begin {
             self.synced = true;
@@ -111,9 +144,17 @@ impl Branch {
             self.whole = false;
         }
         self.seq = news.seq;
-        for path in &news.gone {
-            self.places.remove(path);
-        }
+        let node = self.face.node.clone();
+        let tell = |kind, was, place: Arc<Place>| {
+            let change = Change { seq: 0, at: wall, kind, path: place.id.clone(), was, place };
+            feed.push(&node, Told::Place(change));
+        };
+        let gone = |place: Arc<Place>| {
+            if change_of(None, &place).is_some() {
+                tell(ChangeKind::Gone, None, place);
+            }
+        };
+        news.gone.iter().filter_map(|path| self.places.remove(path)).for_each(gone);
         for agent in &news.agents_gone {
             self.agents.remove(agent);
         }
@@ -121,7 +162,11 @@ impl Branch {
             if let Some((places, _)) = &mut self.retold {
                 places.insert(place.id.clone());
             }
-            self.places.insert(place.id.clone(), Arc::new(place));
+            let place = Arc::new(place);
+            let before = self.places.insert(place.id.clone(), Arc::clone(&place));
+            if let Some((kind, was)) = change_of(before.as_deref(), &place) {
+                tell(kind, was, place);
+            }
         }
         for agent in news.agents {
             if let Some((_, agents)) = &mut self.retold {
@@ -132,7 +177,7 @@ impl Branch {
         if news.end && self.synced {
             self.whole = true;
             if let Some((places, agents)) = self.retold.take() {
-                self.places.retain(|path, _| places.contains(path));
+                self.places.extract_if(.., |path, _| !places.contains(path)).for_each(|(_, place)| gone(place));
                 self.agents.retain(|name, _| agents.contains(name));
             }
         }

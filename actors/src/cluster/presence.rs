@@ -104,6 +104,7 @@ impl Speaker {
 
     async fn speak(&mut self) {
         let now = Instant::now();
+        self.cluster.heard().judge(now);
         if self.asked && self.last.is_none_or(|last| now.duration_since(last) >= AGAIN) {
             (self.asked, self.last) = (false, Some(now));
             self.told.again();

@@ -10,7 +10,7 @@ use greenroom_contract::{
         operator::{AgentView, NodeView},
     },
     status::AgentStatus,
-    tree::{NodeTree, Place, assemble},
+    tree::{Feed, NodeTree, Place, assemble},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,11 @@ impl Cluster {
     /// What this node says of itself.
     pub fn face(&self) -> &Face {
         &self.face
+    }
+
+    /// What is worth telling of what is heard of others.
+    pub(crate) fn feed(&self) -> Feed {
+        self.heard().feed.clone()
     }
 
     /// Grows with everything that is heard of others.

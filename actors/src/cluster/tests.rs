@@ -7,7 +7,7 @@ use greenroom_contract::{
     NodeId,
     execution::Failure,
     status::AgentStatus,
-    tree::{Place, Table},
+    tree::{News, Place, Since, Table},
 };
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use super::{
     heard::{FORGOTTEN, Heard, UNHEARD},
     table::Face,
     told::Told,
-    words::{News, Word, unpack},
+    words::{self, Word, unpack},
 };
 
 fn face(name: &str) -> Face {
@@ -29,7 +29,7 @@ fn face(name: &str) -> Face {
     }
 }
 
-fn news(body: &Bytes) -> News<Place> {
+fn news(body: &Bytes) -> words::News<Place> {
     match unpack::<Word<Place>>(body) {
         Some(Word::News(news)) => *news,
         other => panic!("no news: {other:?}"),
@@ -156,4 +156,94 @@ async fn a_node_that_is_not_heard_is_unreachable_then_forgotten_and_another_life
     pair.hear(&word);
     pair.heard.left(&NodeId::new("a"));
     assert!(reachable(&mut pair.heard).is_empty());
+}
+
+/// What a reader of the cluster's tree is told, as `what path`.
+fn told(heard: &mut Heard, since: &mut u64) -> Vec<String> {
+    let Since::Some(news) = heard.feed.since(*since, 1_000) else { panic!("a gap") };
+    *since = heard.feed.version();
+    let line = |heard: greenroom_contract::tree::Heard| match heard.news {
+        News::Place(change) => format!("{} {}", change.kind.as_str(), change.path),
+        News::Node { reachable, .. } => format!("reachable {reachable}"),
+        News::Left { .. } => "left".to_owned(),
+    };
+    news.into_iter().map(line).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_follows_the_clusters_tree_is_told_what_changed_and_nothing_else() {
+    let mut pair = Pair::new();
+    let mut since = pair.heard.feed.version();
+    pair.table.enter("agents/x", "agent", AgentStatus::Idle);
+    pair.table.enter("agents/x/0", "instance", AgentStatus::Idle);
+    let words = pair.say();
+    pair.hear(&words);
+    let first = ["reachable true", "entered ", "entered agents/x", "entered agents/x/0"];
+    assert_eq!(told(&mut pair.heard, &mut since), first);
+
+    // Depths and executions are no changes; neither is everything told anew.
+    pair.table.inbox("agents/x", 7, Some(10), None);
+    pair.table.enter("agents/x/0/run", "execution", AgentStatus::Running);
+    let words = pair.say();
+    pair.hear(&words);
+    pair.table.leave("agents/x/0/run");
+    pair.told.again();
+    let words = pair.say();
+    pair.hear(&words);
+    assert!(told(&mut pair.heard, &mut since).is_empty());
+
+    pair.table.status("agents/x", AgentStatus::Failed);
+    pair.table.leave("agents/x/0");
+    let words = pair.say();
+    pair.hear(&words);
+    assert_eq!(told(&mut pair.heard, &mut since), ["gone agents/x/0", "status agents/x"]);
+
+    tokio::time::advance(UNHEARD).await;
+    pair.heard.judge(Instant::now());
+    pair.heard.judge(Instant::now());
+    assert_eq!(told(&mut pair.heard, &mut since), ["reachable false"]);
+    let words = pair.say();
+    pair.hear(&words);
+    assert_eq!(told(&mut pair.heard, &mut since), ["reachable true"]);
+    pair.heard.left(&NodeId::new("a"));
+    assert_eq!(told(&mut pair.heard, &mut since), ["left"]);
+}
+
+/// Ten thousand agents: everything goes in pieces of a bounded size, a bounded number at a time, and a quiet node says
+/// little. Prints what it costs.
+#[tokio::test]
+async fn ten_thousand_agents_are_told_in_bounded_pieces() {
+    let mut pair = Pair::new();
+    for n in 0..10_000 {
+        pair.table.enter(&format!("agents/agent-{n:05}"), "agent", AgentStatus::Idle);
+        pair.table.enter(&format!("agents/agent-{n:05}/0"), "instance", AgentStatus::Idle);
+    }
+    let (mut rounds, mut bytes, mut said, mut heard) = (0, 0, Duration::ZERO, Duration::ZERO);
+    loop {
+        let began = std::time::Instant::now();
+        let words = pair.say();
+        said += began.elapsed();
+        assert!(words.len() <= 16 && words.iter().all(|word| word.len() <= 1 << 20));
+        let began = std::time::Instant::now();
+        assert!(!pair.hear(&words));
+        heard += began.elapsed();
+        (rounds, bytes) = (rounds + 1, bytes + words.iter().map(Bytes::len).sum::<usize>());
+        if pair.knows().0 {
+            break;
+        }
+        assert!(rounds < 20, "it is not told");
+    }
+    println!("20,001 places: {bytes} bytes in {rounds} rounds; {said:?} to say, {heard:?} to hear");
+    assert_eq!(pair.knows().1.len(), 20_001);
+    for n in 0..100 {
+        pair.table.status(&format!("agents/agent-{n:05}"), AgentStatus::Paused);
+    }
+    for (what, most) in [("100 changes", 100_000), ("nothing new", 1_000)] {
+        let began = std::time::Instant::now();
+        let words = pair.say();
+        let (took, bytes) = (began.elapsed(), words.iter().map(Bytes::len).sum::<usize>());
+        println!("{what}: {bytes} bytes, {took:?} to say");
+        assert!(words.len() == 1 && bytes < most, "{what}: {bytes} bytes");
+        pair.hear(&words);
+    }
 }

@@ -13,7 +13,7 @@ use greenroom_contract::{
     },
     status::{AgentStatus, ExecutionStatus},
     topic::check_open_topic,
-    tree::Tree,
+    tree::{Feed, Tree},
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -75,6 +75,10 @@ impl Operator for Orchestrator {
     fn tree_writes(&self) -> u64 {
         // Each only grows, so that the sum says the same only if neither changed.
         self.inner.ports.table.writes() + self.cluster().map_or(0, |cluster| cluster.writes())
+    }
+
+    fn others(&self) -> Option<Feed> {
+        self.cluster().map(|cluster| cluster.feed())
     }
 
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeView>, Error>> {

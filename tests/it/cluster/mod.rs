@@ -4,6 +4,7 @@ mod bus_breaks;
 mod bus_on_rabbitmq;
 mod cache;
 mod kill_matrix;
+mod nodes;
 mod outages;
 mod random_kills;
 mod redis_tier;

@@ -14,7 +14,7 @@ use crate::{
     port::state,
     status::{AgentStatus, ExecutionStatus},
     topic::TopicPattern,
-    tree::{Ping, Tree},
+    tree::{Feed, Ping, Tree},
 };
 
 /// A refused request, as the answer that the door gives.
@@ -265,6 +265,11 @@ pub trait Operator: Send + Sync + 'static {
 
     /// Grows with every change of what [`Operator::tree`] says, signs of life included.
     fn tree_writes(&self) -> u64;
+
+    /// Changes of the other nodes' trees, as far as they are heard; `None` for a node that is alone.
+    fn others(&self) -> Option<Feed> {
+        None
+    }
 
     /// Every node of the cluster, by name.
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeView>, Error>>;

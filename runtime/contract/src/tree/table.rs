@@ -9,8 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use super::{
-    Budget, Changes, Path, Place,
+    Changes, Path, Place,
     branch::{branch, in_tree_order},
+    face::{EXECUTION, Face},
     json,
     ring::{ChangeKind, Ring},
 };
@@ -23,8 +24,6 @@ use crate::{
 
 /// How long the dead stay visible.
 const GRAVE: SignedDuration = SignedDuration::from_secs(60);
-/// The kind that stays out of the ring.
-const EXECUTION: &str = "execution";
 
 /// The table of one node. Cheap to clone; all clones are the same table.
 #[derive(Debug, Clone)]
@@ -326,50 +325,4 @@ impl Inner {
 
 fn is_over(buried: Timestamp, now: Timestamp) -> bool {
     now.duration_since(buried) >= GRAVE
-}
-
-/// What of a place is worth a change in the ring.
-#[derive(PartialEq)]
-struct Face {
-    status: AgentStatus,
-    since: Timestamp,
-    generation: u32,
-    restarts: u32,
-    kills: u32,
-    quarantined: u32,
-    late_results: u32,
-    passivated: bool,
-    budget: Option<Budget>,
-    failures: usize,
-    last_failure: Option<Timestamp>,
-}
-
-impl Face {
-    fn of(place: &Place) -> Self {
-        Self {
-            status: place.status,
-            since: place.since,
-            generation: place.generation,
-            restarts: place.restarts,
-            kills: place.kills,
-            quarantined: place.quarantined,
-            late_results: place.late_results,
-            passivated: place.passivated,
-            budget: place.budget,
-            failures: place.failures.len(),
-            last_failure: place.failures.front().map(|past| past.at),
-        }
-    }
-
-    /// The most telling of the differences.
-    fn differs_from(&self, before: &Self) -> ChangeKind {
-        match () {
-            () if self.restarts > before.restarts => ChangeKind::Restarted,
-            () if self.kills > before.kills => ChangeKind::Killed,
-            () if self.quarantined > before.quarantined => ChangeKind::Quarantined,
-            () if (self.failures, self.last_failure) != (before.failures, before.last_failure) => ChangeKind::Failed,
-            () if self.status != before.status => ChangeKind::Status,
-            () => ChangeKind::Updated,
-        }
-    }
 }

@@ -2,10 +2,12 @@
 //!
 //! * `routes`: which path leads where
 //! * `health` · `tree` · `stream` · `agents` · `invoke` · `executions` · `queues` · `dead_letters` · `traces` · `events`
+//! * `registry`: agents as the list shows them; `cursor`, `settled`: what the stream tells, and where a reader is
 //! * `later`: paths that are promised and not built yet (501)
 //! * `redact`: what must not leave by the API
 
 mod agents;
+mod cursor;
 mod dead_letters;
 mod events;
 mod executions;
@@ -15,7 +17,9 @@ mod later;
 mod nodes;
 mod queues;
 mod redact;
+mod registry;
 mod routes;
+mod settled;
 mod stream;
 #[cfg(test)]
 mod stream_tests;

@@ -1,14 +1,15 @@
 //! `GET /v1/tree/stream`: the supervision tree and then its changes, as server-sent events.
 //!
-//! Nothing is buffered for a reader: its stream looks into the table's ring when the connection takes more. One that
-//! falls further behind than the ring reaches is sent `resync` and the whole tree again.
+//! Nothing is buffered for a reader: its stream looks into the rings of what changed here and of what was heard of the other
+//! nodes when the connection takes more. One that falls further behind than they reach is sent `resync` and the whole tree
+//! again.
 
-use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
     extract::State,
-    http::{HeaderMap, HeaderName, StatusCode},
+    http::{HeaderMap, HeaderName},
     response::{
         IntoResponse, Response, Sse,
         sse::{Event, KeepAlive},
@@ -19,12 +20,17 @@ use futures::{Stream, StreamExt, stream::unfold};
 use greenroom_contract::{
     NodeId,
     port::operator::Scope,
-    tree::{Change, ChangeKind, Changes},
+    tree::{Changes, Feed, News, Since},
 };
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::{
+    cursor::Cursor,
+    settled::{Told, settled},
+    tree::Wanted,
+};
 use crate::{
     Doors,
     http::{Params, Problem},
@@ -32,7 +38,7 @@ use crate::{
 
 /// How many readers there may be at a time.
 pub(super) const READERS: usize = 100;
-/// How many changes a reader holds at most.
+/// How many changes a reader holds at most, of each ring.
 const BATCH: usize = 256;
 /// The wait after a batch: what flickers meanwhile is sent once.
 const PACE: Duration = Duration::from_millis(50);
@@ -56,18 +62,13 @@ async fn show(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let scope = params.only(&["scope"])?.one::<super::tree::Wanted>("scope")?;
-    if let Some(super::tree::Wanted(Scope::Cluster)) = scope {
-        let why = "the stream follows the tree of the node that serves it; poll GET /v1/tree for the cluster's";
-        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "not_built", "Not built yet", why));
-    }
+    let scope = params.only(&["scope"])?.one::<Wanted>("scope")?.map_or(Scope::Node, |Wanted(scope)| scope);
     let Ok(seat) = readers.try_acquire_owned() else {
         return Err(Problem::unavailable(format!("{READERS} readers follow the tree already; poll GET /v1/tree")));
     };
-    // An id that is no number is as good as one that is not known any more: the reader gets the whole tree.
-    let last = headers.get(LAST_EVENT_ID).map(|id| id.to_str().ok().and_then(|id| id.parse().ok()).unwrap_or(0));
+    let last = headers.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default().to_owned());
     let closing = doors.closing.clone().cancelled_owned();
-    let events = Reader::new(doors, last, seat).events().take_until(closing);
+    let events = Reader::new(doors, scope, last.as_deref(), seat).events().take_until(closing);
     let alive = KeepAlive::new().interval(HEARTBEAT);
     // Proxies must not collect events before they hand them on.
     Ok(([("x-accel-buffering", "no")], Sse::new(events).keep_alive(alive)).into_response())
@@ -76,28 +77,26 @@ async fn show(
 struct Reader {
     doors: Arc<Doors>,
     node: NodeId,
+    scope: Scope,
+    /// What is heard of the other nodes, if it is wanted and there is a cluster.
+    others: Option<(Feed, watch::Receiver<u64>)>,
     newest: watch::Receiver<u64>,
-    /// The last change that was taken from the ring; `None` before the first look.
-    at: Option<u64>,
+    /// What was sent; `None` before the first look.
+    at: Option<Cursor>,
     fallen_behind: bool,
-    ready: std::vec::IntoIter<Change>,
+    ready: VecDeque<(Told, Cursor)>,
     /// Freed when the stream ends, however it ends.
     _seat: OwnedSemaphorePermit,
 }
 
-/// A change with the node that it happened on.
-#[derive(Serialize)]
-struct Told<'a> {
-    node: &'a NodeId,
-    #[serde(flatten)]
-    change: &'a Change,
-}
-
 impl Reader {
-    fn new(doors: Arc<Doors>, last: Option<u64>, seat: OwnedSemaphorePermit) -> Self {
+    fn new(doors: Arc<Doors>, scope: Scope, last: Option<&str>, seat: OwnedSemaphorePermit) -> Self {
         let node = doors.table.place("").map(|root| NodeId::new(&root.name)).unwrap_or_else(|| NodeId::new("node"));
         let newest = doors.table.subscribe();
-        Self { doors, node, newest, at: last, fallen_behind: false, ready: Vec::new().into_iter(), _seat: seat }
+        let others = doors.operator.others().filter(|_| scope == Scope::Cluster);
+        let others = others.map(|feed| (feed.clone(), feed.subscribe()));
+        let at = last.map(|id| Cursor::read(id, scope, &node));
+        Self { doors, node, scope, others, newest, at, fallen_behind: false, ready: VecDeque::new(), _seat: seat }
     }
 
     fn events(self) -> impl Stream<Item = Result<Event, Infallible>> + Send {
@@ -109,23 +108,53 @@ impl Reader {
 
     async fn next(&mut self) -> Event {
         loop {
-            if let Some(change) = self.ready.next() {
-                return self.told(&change);
+            if let Some((told, at)) = self.ready.pop_front() {
+                return event(told.kind(), &told).id(self.id(at));
             }
             let Some(at) = self.at.filter(|_| !self.fallen_behind) else { return self.snapshot() };
-            match self.doors.table.changes_since(at, BATCH) {
-                Changes::Gap => {
-                    self.fallen_behind = true;
-                    return resync();
-                }
-                Changes::Some(changes) if changes.is_empty() => {
-                    // Told of something new or not: the table is looked at again.
-                    drop(tokio::time::timeout(LOOK_ANYWAY, self.newest.changed()).await);
-                    tokio::time::sleep(PACE).await;
-                }
-                Changes::Some(changes) => {
-                    self.at = changes.last().map(|change| change.seq);
-                    self.ready = settled(changes).into_iter();
+            let Some((told, at)) = self.look(at) else {
+                self.fallen_behind = true;
+                return resync();
+            };
+            if told.is_empty() {
+                // Told of something new or not: the rings are looked at again.
+                drop(tokio::time::timeout(LOOK_ANYWAY, self.changed()).await);
+                tokio::time::sleep(PACE).await;
+            }
+            (self.ready, self.at) = (told, Some(at));
+        }
+    }
+
+    /// What happened since, each with where the reader is when it has it; `None` if it cannot be told any more.
+    fn look(&self, mut at: Cursor) -> Option<(VecDeque<(Told, Cursor)>, Cursor)> {
+        let Changes::Some(here) = self.doors.table.changes_since(at.here, BATCH) else { return None };
+        let elsewhere = match &self.others {
+            None => Vec::new(),
+            Some((feed, _)) => match feed.since(at.elsewhere, BATCH) {
+                Since::Some(heard) => heard,
+                Since::Gap => return None,
+            },
+        };
+        let mut told = Vec::with_capacity(here.len() + elsewhere.len());
+        for change in here {
+            at.here = change.seq;
+            told.push((Told { node: self.node.clone(), news: News::Place(change) }, at));
+        }
+        for heard in elsewhere {
+            at.elsewhere = heard.seq;
+            told.push((Told { node: heard.node, news: heard.news }, at));
+        }
+        Some((settled(told).collect(), at))
+    }
+
+    /// Resolves when something is new.
+    async fn changed(&mut self) {
+        match &mut self.others {
+            None => drop(self.newest.changed().await),
+            Some((_, heard)) => {
+                tokio::select! {
+                    _ = self.newest.changed() => {}
+                    _ = heard.changed() => {}
                 }
             }
         }
@@ -133,15 +162,15 @@ impl Reader {
 
     fn snapshot(&mut self) -> Event {
         // Taken before the tree is read: a change between the two is told again, which does no harm; none is missed.
-        let version = self.doors.table.version();
-        (self.at, self.fallen_behind) = (Some(version), false);
-        let tree = self.doors.operator.tree(Scope::Node);
-        event("snapshot", &tree).id(version.to_string()).retry(COME_BACK)
+        let elsewhere = self.others.as_ref().map_or(0, |(feed, _)| feed.version());
+        let at = Cursor { here: self.doors.table.version(), elsewhere };
+        (self.at, self.fallen_behind) = (Some(at), false);
+        let tree = self.doors.operator.tree(self.scope);
+        event("snapshot", &tree).id(self.id(at)).retry(COME_BACK)
     }
 
-    fn told(&self, change: &Change) -> Event {
-        let told = Told { node: &self.node, change };
-        event(change.kind.as_str(), &told).id(change.seq.to_string())
+    fn id(&self, at: Cursor) -> String {
+        at.written(self.scope, &self.node)
     }
 }
 
@@ -152,16 +181,4 @@ fn resync() -> Event {
 fn event(name: &str, data: &impl Serialize) -> Event {
     // Every field serialises: maps have string keys and no value refuses.
     Event::default().event(name).data(serde_json::to_string(data).unwrap_or_default())
-}
-
-/// Leaves out changes of status that a later one of the same place in this batch has overtaken.
-fn settled(changes: Vec<Change>) -> Vec<Change> {
-    let mut last: HashMap<&str, u64> = HashMap::new();
-    for change in &changes {
-        last.insert(&change.path, change.seq);
-    }
-    let overtaken =
-        |change: &Change| change.kind == ChangeKind::Status && last.get(change.path.as_str()) != Some(&change.seq);
-    let keep: Vec<bool> = changes.iter().map(|change| !overtaken(change)).collect();
-    changes.into_iter().zip(keep).filter_map(|(change, keep)| keep.then_some(change)).collect()
 }

@@ -1,13 +1,19 @@
 //! The tree as it is followed: over real sockets where the connection matters, over paused time where the clock does.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, BodyDataStream},
     http::Request,
 };
 use futures::StreamExt;
-use greenroom_contract::{execution::Failure, status::AgentStatus, task::spawn, tree::RING};
+use greenroom_contract::{
+    NodeId,
+    execution::Failure,
+    status::AgentStatus,
+    task::spawn,
+    tree::{Change, ChangeKind, News, Place, RING},
+};
 use reqwest::Response;
 use serde_json::Value;
 use tokio::{
@@ -85,8 +91,12 @@ struct Outside(Response, String);
 
 impl Outside {
     async fn open(addr: std::net::SocketAddr, last: Option<&str>) -> Self {
+        Self::of(addr, "", last).await
+    }
+
+    async fn of(addr: std::net::SocketAddr, query: &str, last: Option<&str>) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
-        let mut request = reqwest::Client::new().get(format!("http://{addr}{STREAM}"));
+        let mut request = reqwest::Client::new().get(format!("http://{addr}{STREAM}{query}"));
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -146,6 +156,51 @@ async fn a_reader_gets_the_tree_then_its_changes_and_goes_on_where_it_was() {
         assert_eq!(reader.next().await.unwrap().name, "resync", "{unknown}");
         assert_eq!(reader.next().await.unwrap().name, "snapshot", "{unknown}");
     }
+}
+
+#[tokio::test]
+async fn a_reader_of_the_cluster_hears_of_every_node_and_goes_on_where_it_was() {
+    let house = House::new();
+    let (table, feed, two) = (&house.operator.table, &house.operator.feed, NodeId::new("two"));
+    let (addr, _cancel, _task) = served(&house).await;
+    let open = async |last: Option<&str>| Outside::of(addr, "?scope=cluster", last).await;
+    let mut reader = open(None).await;
+    assert_eq!(reader.next().await.unwrap().name, "snapshot");
+
+    let now = jiff::Timestamp::now();
+    feed.push(&two, News::Node { at: now, reachable: true });
+    let place = Arc::new(Place::new(AGENT, "agent", AgentStatus::Failed, now));
+    let change = Change { seq: 0, at: now, kind: ChangeKind::Entered, path: AGENT.into(), was: None, place };
+    feed.push(&two, News::Place(change));
+    let heard = [reader.next().await.unwrap(), reader.next().await.unwrap()];
+    assert_eq!((heard[0].name.as_str(), &heard[0].data["reachable"]), ("node", &true.into()));
+    assert_eq!((heard[1].name.as_str(), &heard[1].data["place"]["status"]), ("entered", &"failed".into()));
+    assert!(heard.iter().all(|heard| heard.data["node"] == "two"), "{heard:?}");
+    drop(reader);
+
+    // What happened meanwhile here and there is told to who comes back, and nothing else.
+    table.status(AGENT, AgentStatus::Paused);
+    feed.push(&two, News::Left { at: now });
+    let mut reader = open(Some(&heard[1].id)).await;
+    let missed = [reader.next().await.unwrap(), reader.next().await.unwrap()];
+    let told: Vec<_> = missed.iter().map(|heard| (heard.name.as_str(), heard.data["node"].as_str().unwrap())).collect();
+    assert_eq!(told, [("status", "n1"), ("node_left", "two")]);
+    let mut reader = open(Some(&missed[1].id)).await;
+    table.status(AGENT, AgentStatus::Idle);
+    assert_eq!(reader.next().await.unwrap().data["place"]["status"], "idle");
+
+    // Another node gives other ids; one that missed more than is kept starts anew.
+    for old in ["n2:1-1".to_owned(), table.version().to_string()] {
+        assert_eq!(open(Some(&old)).await.next().await.unwrap().name, "resync", "{old}");
+    }
+    for _ in 0..=RING {
+        feed.push(&two, News::Node { at: now, reachable: false });
+    }
+    let mut reader = open(Some(&missed[1].id)).await;
+    assert_eq!(
+        (reader.next().await.unwrap().name, reader.next().await.unwrap().name),
+        ("resync".into(), "snapshot".into())
+    );
 }
 
 #[tokio::test]

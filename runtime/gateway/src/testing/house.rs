@@ -17,7 +17,7 @@ use greenroom_contract::{
     id::{EventId, ExecutionId},
     port::operator::{self, AgentView, Health, HealthStatus, Invocation, Invoked, NodeView, Operator, Scope},
     status::{AgentStatus, ExecutionStatus},
-    tree::{NodeTree, Table, Tree},
+    tree::{Feed, NodeTree, Table, Tree},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -56,6 +56,8 @@ pub(crate) enum Mood {
 pub(crate) struct FakeOperator {
     /// What its tree is read from.
     pub(crate) table: Table,
+    /// What it hears of other nodes.
+    pub(crate) feed: Feed,
     /// How its agent `researcher` is.
     pub(crate) status: Mutex<AgentStatus>,
     /// The verbs that were asked for, in order.
@@ -80,6 +82,7 @@ impl FakeOperator {
         table.failed("agents/researcher", Failure::new("panicked", "boom\n\u{1b}[31mred"), None);
         Self {
             table,
+            feed: Feed::starting_at(Timestamp::now()),
             status: Mutex::new(AgentStatus::Failed),
             verbs: Mutex::default(),
             mood: Mutex::default(),
@@ -226,6 +229,10 @@ impl Operator for FakeOperator {
 
     fn tree_writes(&self) -> u64 {
         self.table.writes()
+    }
+
+    fn others(&self) -> Option<Feed> {
+        Some(self.feed.clone())
     }
 
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeView>, operator::Error>> {

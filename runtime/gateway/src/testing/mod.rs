@@ -4,4 +4,4 @@ mod bus;
 mod house;
 mod store;
 
-pub(crate) use house::{Answer, House, Mood, NOW, execution, signed};
+pub(crate) use house::{Answer, House, Mood, NOW, agent, execution, signed};

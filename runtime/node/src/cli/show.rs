@@ -62,13 +62,19 @@ pub(super) fn ps(client: &Client, status: Option<&str>, as_json: bool) -> Result
                 number(agent, "running"),
                 number(agent, "restarts"),
                 word(agent, "model"),
-                word(agent, "node"),
+                nodes(agent),
                 output::one_line(why, 60),
             ]
         })
         .collect();
     output::answer(output::table(&["AGENT", "MODE", "STATUS", "RUNNING", "RESTARTS", "MODEL", "NODE", "WHY"], &rows));
     Ok(())
+}
+
+/// The nodes that run an agent.
+fn nodes(agent: &Value) -> String {
+    let names = agent["nodes"].as_array().into_iter().flatten().filter_map(|on| on["node"].as_str());
+    names.collect::<Vec<_>>().join(",")
 }
 
 pub(super) fn tell(client: &Client, agent: &str, verb: &str, done: &str) -> Result<(), Exit> {

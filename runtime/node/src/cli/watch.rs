@@ -39,7 +39,7 @@ async fn show(client: &Client, path: &str) -> Result<(), Exit> {
             return Ok(());
         }
         if changes.is_none() {
-            changes = client.follow("/v1/tree/stream").await;
+            changes = client.follow("/v1/tree/stream?scope=cluster").await;
         }
         picture = loop {
             until_changed(&mut changes).await;
