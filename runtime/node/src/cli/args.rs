@@ -38,7 +38,11 @@ pub(super) struct Global {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Start a node: everything in one process, no server needed.
-    Up,
+    Up {
+        /// End at once when standard input does: for who starts nodes and may be killed.
+        #[arg(long, hide = true)]
+        tethered: bool,
+    },
     /// Start a node of a cluster, with some of the roles.
     Node {
         /// What it does, with commas: orchestrator, scheduler, gateway, autonomous, collaborative, continuous, or all

@@ -36,7 +36,12 @@ fn run(cli: Cli) -> Result<ExitCode, Exit> {
         Client::new(cli.global.server.as_deref(), &NodeConfig::from_env(&env)?)
     };
     match cli.verb {
-        Verb::Up => return up::up(env()?, Some(Roles::all())),
+        Verb::Up { tethered } => {
+            if tethered {
+                up::end_with_stdin()?;
+            }
+            return up::up(env()?, Some(Roles::all()));
+        }
         Verb::Node { role } => return up::up(env()?, role),
         Verb::Nodes => nodes::nodes(&ask()?, json)?,
         Verb::Migrate => migrate::migrate(&NodeConfig::from_env(&env()?)?)?,

@@ -57,6 +57,18 @@ pub(super) fn up(env: Environment, roles: Option<Roles>) -> Result<ExitCode, Exi
     }
 }
 
+/// Ends the process, wherever it is, once nobody holds the other end of standard input any more. A node takes that as it
+/// takes `kill -9`: what it held is resumed at its next start, if there is one.
+pub(super) fn end_with_stdin() -> Result<(), Exit> {
+    std::thread::Builder::new().name("tether".to_owned()).spawn(|| {
+        let ended = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        output::note(format_args!("Whoever started this node is gone ({ended:?}); it ends."));
+        #[expect(clippy::disallowed_methods, reason = "nobody is left to hear of an orderly end")]
+        std::process::exit(1);
+    })?;
+    Ok(())
+}
+
 /// What a newcomer needs to know next; on standard error, so that standard output stays the log.
 fn greet(node: &Node, millis: u128) {
     let agents = node.orchestrator.agents();

@@ -51,7 +51,7 @@ impl Cast {
                     format!("mcp: {{command: {exe}, args: [selftest-tool, {ledger}], effect: {effect}}}")
                 }
             };
-            // A model with a known price, so that what is saved has one. It is asked nowhere but here.
+            // It is asked nowhere but here.
             let yaml = format!(
                 "name: {name}\nagent_type: selftest\nexecution_mode: autonomous\nconcurrency: 4\n\
                  llm_config: {{provider: openai, model: gpt-4o-mini, base_url: \"{model_url}\"}}\ntools: [{{{tool}}}]\n"

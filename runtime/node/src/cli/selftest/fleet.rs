@@ -82,13 +82,14 @@ impl Fleet {
         let log = File::options().create(true).append(true).open(node.folder.join("log"))?;
         let mut command = Command::new(&self.exe);
         command
-            .arg("up")
+            .args(["up", "--tethered"])
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("GREENROOM_NODE", &node.name)
             .env("GREENROOM_DATA_DIR", node.folder.join("data"))
             .current_dir(&node.folder)
-            .stdin(Stdio::null())
+            // Never written to: it closes with this process, however that ends, and the node with it.
+            .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true);

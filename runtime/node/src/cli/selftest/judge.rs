@@ -6,6 +6,8 @@ use std::{
 };
 
 use futures::StreamExt;
+use greenroom_contract::{MicroUsd, port::llm::Usage};
+use greenroom_providers::pricing;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -21,6 +23,9 @@ const AT_ONCE: usize = 8;
 
 /// How often each call reached the world, by its key: execution, attempt, step.
 pub(super) type Ledger = BTreeMap<String, u32>;
+
+/// Whose price is put on what was saved.
+pub(super) const PRICED_AS: &str = "gpt-4o-mini";
 
 /// What became of the work.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -43,7 +48,9 @@ pub(super) struct Verdict {
     pub(super) repeated: u32,
     /// Finished calls that a resume took from the journal.
     pub(super) replayed: u64,
-    /// Their price.
+    /// Of those, calls of the model.
+    pub(super) replayed_models: u64,
+    /// Their price, had they been made again. The stand-in here costs nothing: it is that of [`PRICED_AS`].
     pub(super) saved_usd: f64,
     /// Crashes that executions came through.
     pub(super) crashes: u64,
@@ -102,12 +109,16 @@ impl Verdict {
     fn calls(&mut self, name: &str, execution: &Value, model: &Ledger, tools: &Ledger) {
         let crashes = execution["crashes"].as_u64().unwrap_or_default();
         self.crashes += crashes;
-        self.saved_usd += execution["saved_usd"].as_f64().unwrap_or_default();
         let mut again = 0;
         for step in execution["steps"].as_array().into_iter().flatten() {
             let key = step["idempotency_key"].as_str().unwrap_or_default();
             let calls = [model, tools].iter().filter_map(|ledger| ledger.get(key)).sum::<u32>();
-            self.replayed += step["replays"].as_u64().unwrap_or_default();
+            let replays = step["replays"].as_u64().unwrap_or_default();
+            self.replayed += replays;
+            if step["kind"] == "llm" && replays > 0 {
+                self.replayed_models += replays;
+                self.saved_usd += price_of(&step["usage"]) * replays as f64;
+            }
             again += calls.saturating_sub(1);
             if calls > 1 && step["effect"] == "at_most_once" {
                 self.duplicated += 1;
@@ -122,6 +133,12 @@ impl Verdict {
             self.breach(format!("{name}: {again} calls made again in {crashes} crashes"));
         }
     }
+}
+
+/// What a call that used so much costs, in dollars.
+fn price_of(usage: &Value) -> f64 {
+    let usage: Usage = serde_json::from_value(usage.clone()).unwrap_or_default();
+    pricing::price("openai", PRICED_AS, &usage).map_or(0.0, MicroUsd::to_usd)
 }
 
 /// Waits until all work has ended, and judges it. What has not ended in time is lost.

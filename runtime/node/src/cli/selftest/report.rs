@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{chaos::Times, judge::Verdict};
+use super::{
+    chaos::Times,
+    judge::{PRICED_AS, Verdict},
+};
 use crate::cli::output;
 
 /// A run, in numbers.
@@ -65,7 +68,10 @@ impl Report {
             ),
             (
                 "saved by replay",
-                format!("{} calls, ${:.4} at the price of gpt-4o-mini", verdict.replayed, verdict.saved_usd),
+                format!(
+                    "{} calls, {} of them of the model: ${:.4} at the price of {PRICED_AS}",
+                    verdict.replayed, verdict.replayed_models, verdict.saved_usd
+                ),
             ),
             ("taken over in", shown(takeover.map(millis), self.times.takeover.len())),
             ("resumed in", shown(resume.map(millis), self.times.resume.len())),
