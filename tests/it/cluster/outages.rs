@@ -68,6 +68,32 @@ async fn connections_that_are_cut_under_load_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broker_out_of_memory_takes_nothing_more_and_loses_nothing() {
+    let broker = Server::start(Kind::RabbitMq).await;
+    let backends = shared().backends().await;
+    let cluster = Cluster::over(broker.url(), &backends.database.url, &backends.redis.url);
+    let load = Load::on(cluster, Subject::Tool(Effect::Keyed)).await;
+    let (one, two) = (load.cluster.start("one", "all").await, load.cluster.start("two", "all").await);
+    let nodes = [one.node(), two.node()];
+    load.give_while(&nodes, lasts(Duration::from_secs(1))).await;
+    load.give_while(&nodes, async {
+        // Its alarm goes off at once, and it reads from no connection that publishes.
+        broker.ctl(&["set_vm_memory_high_watermark", "0.0001"]).await;
+        says_why(&one, "bus").await;
+        says_why(&two, "bus").await;
+        let told = one.node().get("/health/ready").await.text;
+        assert!(told.contains("the broker blocks publishers"), "{told}");
+        lasts(Duration::from_secs(3)).await;
+        broker.ctl(&["set_vm_memory_high_watermark", "0.4"]).await;
+        one.is_ready(true, LONG).await;
+        two.is_ready(true, LONG).await;
+    })
+    .await;
+    let summary = load.judge(one.node()).await;
+    assert_eq!((summary.succeeded, summary.failed, summary.crashes), (summary.accepted, 0, 0), "{summary:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_dies_with_a_new_agents_queue_loses_none_of_its_events() {
     let mut broker = Server::start(Kind::RabbitMq).await;
     let backends = shared().backends().await;

@@ -129,6 +129,17 @@ impl Server {
         process::signal("CONT", &process::family(self.living_pid()));
     }
 
+    /// Tells RabbitMQ something by its own command line: `["set_vm_memory_high_watermark", "0.4"]`.
+    ///
+    /// # Panics
+    /// When it is another server, or refuses.
+    pub async fn ctl(&self, arguments: &[&str]) {
+        assert_eq!(self.kind, Kind::RabbitMq, "only RabbitMQ has a rabbitmqctl");
+        let folder = self.folder.display().to_string();
+        let arguments = [&["ctl", &folder], arguments].concat();
+        script::printed(tokio::process::Command::from(script::command(&arguments)).output().await);
+    }
+
     fn living_pid(&self) -> u32 {
         match self.pid.filter(|pid| process::lives(*pid)) {
             Some(pid) => pid,
