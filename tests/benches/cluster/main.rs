@@ -8,6 +8,7 @@ mod executions;
 mod growth;
 mod journal;
 mod node;
+mod outage;
 mod raw;
 mod state;
 mod stats;
@@ -47,6 +48,9 @@ async fn measure(parts: &[String]) -> Outcome<()> {
     }
     if wanted("state") {
         state::measure(servers).await?;
+    }
+    if wanted("outage") {
+        outage::measure(servers).await?;
     }
     if wanted("conversation") {
         conversation::measure(servers).await?;

@@ -25,6 +25,8 @@ use super::breaker::Breaker;
 
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// How long a reader waits for an entry before it asks the durable store instead.
+const SOON: Duration = Duration::from_millis(30);
 /// How often a Redis that is left alone is asked whether it is well; at first sooner, for it may just be connecting.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 const PROBE_FIRST: Duration = Duration::from_millis(100);
@@ -112,10 +114,23 @@ impl RedisTier {
         format!("{}{kind}:{of}", self.inner.options.prefix)
     }
 
-    /// An entry, if it is there and Redis tells soon.
+    /// An entry, if it is there and Redis tells soon. The durable store has it, too: nobody waits for longer than that costs,
+    /// and what becomes of the question is still counted.
     pub(super) async fn get(&self, key: &str) -> Option<Vec<u8>> {
+        let (inner, key) = (Arc::clone(&self.inner), key.to_owned());
         // The client's futures are large.
-        Box::pin(self.inner.ask(self.inner.client.get::<Option<Vec<u8>>, _>(key))).await.flatten()
+        let mut asked = Box::pin(async move {
+            let entry = inner.client.get::<Option<Vec<u8>>, _>(key);
+            Box::pin(inner.ask(entry)).await.flatten()
+        });
+        match tokio::time::timeout(SOON, &mut asked).await {
+            Ok(found) => found,
+            Err(_) => {
+                // It ends within its own time, and no more are asked once two have failed.
+                drop(task::spawn("cache-late", asked));
+                None
+            }
+        }
     }
 
     /// Sets an entry unless a newer one is there. One that cannot be set is deleted when Redis is back.
