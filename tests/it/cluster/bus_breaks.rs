@@ -54,6 +54,39 @@ async fn take(bus: &AmqpBus, name: &str, count: usize) -> BTreeSet<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_subscriptions_than_a_connection_takes_share_several() {
+    let vhost = shared().vhost().await;
+    let options =
+        amqp::Options { name: "many".to_owned(), subscriptions_per_connection: 2, ..amqp::Options::default() };
+    let bus = AmqpBus::start(&vhost.url, options).await.unwrap();
+    let names: Vec<String> = (0..5).map(|n| format!("many.{n}")).collect();
+    for name in &names {
+        wait::seen("the queue to be declared", LIMIT, async || bus.declare(queue(name)).await).await;
+    }
+    let each = names.iter().zip(0..).map(async |(name, n)| {
+        let mut deliveries = bus.consume(name, 10).await.unwrap();
+        publish(&bus, name, n).await.unwrap();
+        let delivery = tokio::time::timeout(LIMIT, deliveries.next()).await.unwrap().unwrap();
+        assert_eq!(delivery.event.payload["n"], n);
+        delivery.accept().await.unwrap();
+        deliveries
+    });
+    let held = futures::future::join_all(each).await;
+    wait::seen("three connections that consume", LIMIT, async || {
+        let consumers = vhost.ask("consumers").await;
+        let all = consumers.as_array().into_iter().flatten();
+        let connections: BTreeSet<&str> =
+            all.filter_map(|one| one["channel_details"]["connection_name"].as_str()).collect();
+        if connections.len() == 3 { Ok(()) } else { Err(consumers.to_string()) }
+    })
+    .await;
+    // A seat that is free again can be taken.
+    drop(held);
+    let again = wait::seen("a subscription", LIMIT, async || bus.consume(&names[0], 10).await).await;
+    drop(again);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_confirmed_is_lost_when_the_broker_dies_with_a_new_queue() {
     let mut server = Server::start(Kind::RabbitMq).await;
     let bus = connect(server.url()).await;

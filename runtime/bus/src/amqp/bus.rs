@@ -18,19 +18,20 @@ use greenroom_contract::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     address::Address,
-    call::Trouble,
+    call::{Trouble, unavailable},
     consumer::{Ledger, Outlet, Owner, Tap},
     counts,
     ears::Ears,
+    lines::Lines,
     link::{Link, Setup, Up},
     message::{self, Parcel},
-    options::{LARGE, LARGEST_PREFETCH, Options, SUSPICION},
+    options::{CONNECT, LARGE, LARGEST_PREFETCH, Options, SUSPICION},
     publish::{Outcome, Publisher},
     roster::Roster,
     token::Desk,
@@ -57,6 +58,8 @@ struct Inner {
     publishing: Link,
     /// For everything else.
     consuming: Link,
+    /// For subscriptions: that one, and more where they are many.
+    lines: Lines,
     publisher: Publisher,
     /// For what may cost its channel.
     side: Publisher,
@@ -82,15 +85,28 @@ impl AmqpBus {
         let exchanges: Setup = Box::new(|up| Box::pin(async move { Topology::exchanges(&up).await }));
         let publishing = Link::start("publisher", Arc::clone(&address), &options, exchanges, closing.clone());
         let everything = set_up(Arc::clone(&topology), closing.clone());
-        let consuming = Link::start("consumer", address, &options, everything, closing.clone());
+        let consuming = Link::start("consumer", Arc::clone(&address), &options, everything, closing.clone());
+        let lines = Lines::new(consuming.clone(), address, options.clone(), closing.clone());
         let publisher = Publisher::start(publishing.clone(), &options);
         let side = Publisher::start(publishing.clone(), &options);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let delivery_limit = options.delivery_limit;
         let desk = Arc::new(Desk { publisher: publisher.clone(), clock: Arc::clone(&clock), delivery_limit });
         let (suspects, roster, ears, settle) = (Mutex::default(), Roster::default(), Ears::default(), options.settle);
-        let inner =
-            Inner { publishing, consuming, publisher, side, suspects, topology, roster, ears, desk, clock, settle };
+        let inner = Inner {
+            publishing,
+            consuming,
+            lines,
+            publisher,
+            side,
+            suspects,
+            topology,
+            roster,
+            ears,
+            desk,
+            clock,
+            settle,
+        };
         let _closes = closing.clone().drop_guard();
         Ok(Arc::new(Self { inner: Arc::new(inner), closing, _closes }))
     }
@@ -111,7 +127,11 @@ impl AmqpBus {
     async fn subscribe(&self, queue: &str, prefetch: usize, outlet: Outlet) -> Result<(), Error> {
         let inner = &self.inner;
         let prefetch = u16::try_from(prefetch).unwrap_or(u16::MAX);
-        let up = inner.consuming.up()?;
+        let lacking = || unavailable("no connection has room for another subscription");
+        let mut seat = inner.lines.seat().ok_or_else(lacking)?;
+        // A line of its own is perhaps just being made, when the first is there.
+        inner.consuming.up()?;
+        let up = timeout(CONNECT, seat.link.wait()).await.ok().flatten().ok_or_else(lacking)?;
         let tap = Tap::open(up, queue, prefetch).await.map_err(|trouble| match trouble {
             Trouble::NotFound => Error::UnknownQueue { queue: queue.to_owned() },
             other => other.into(),
@@ -119,7 +139,7 @@ impl AmqpBus {
         let ledger = Arc::new(Ledger::new(queue));
         inner.roster.add(&ledger);
         let (desk, topology) = (Arc::clone(&inner.desk), Arc::clone(&inner.topology));
-        let owner = Owner { ledger, outlet, prefetch, desk, topology, link: inner.consuming.clone() };
+        let owner = Owner { ledger, outlet, prefetch, desk, topology, seat };
         let closing = self.closing.clone();
         drop(task::spawn("bus-consumer", async move { closing.run_until_cancelled(owner.run(tap)).await }));
         Ok(())
@@ -207,7 +227,7 @@ impl Inner {
 }
 
 fn late() -> Error {
-    super::call::unavailable("the broker did not confirm in time")
+    unavailable("the broker did not confirm in time")
 }
 
 async fn send(publisher: &Publisher, parcels: Numbered) -> Vec<(usize, Outcome)> {

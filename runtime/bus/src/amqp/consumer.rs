@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     call::{Trouble, call},
+    lines::Seat,
     link::{Link, Up},
     message::{Letter, key},
     token::{Desk, Held, Token},
@@ -181,7 +182,7 @@ pub(super) struct Owner {
     pub(super) prefetch: u16,
     pub(super) desk: Arc<Desk>,
     pub(super) topology: Arc<Topology>,
-    pub(super) link: Link,
+    pub(super) seat: Seat,
 }
 
 /// Why a tap gave no more.
@@ -205,7 +206,7 @@ impl Owner {
                 }
             }
             tap = tokio::select! {
-                again = Self::again(&mut self.link, &self.topology, self.ledger.queue(), self.prefetch) => match again {
+                again = Self::again(&mut self.seat.link, &self.topology, self.ledger.queue(), self.prefetch) => match again {
                     Some(again) => again,
                     None => break,
                 },

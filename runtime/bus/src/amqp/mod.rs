@@ -17,6 +17,7 @@ mod call;
 mod consumer;
 mod counts;
 mod ears;
+mod lines;
 mod link;
 mod message;
 mod names;

@@ -36,6 +36,9 @@ pub struct Options {
     pub patience: Duration,
     /// How many publications may be unconfirmed at a time.
     pub window: usize,
+    /// How many subscriptions share a connection. Each has a channel, and a broker allows 2,047 on a connection unless it is
+    /// told otherwise; some stay free for what comes and goes.
+    pub subscriptions_per_connection: usize,
     /// The wait before a lost connection is made again, at first.
     pub first_wait: Duration,
     /// The same at most; it doubles from one to the other, with jitter.
@@ -52,6 +55,7 @@ impl Default for Options {
             confirm_deadline: Duration::from_secs(5),
             patience: Duration::from_secs(2),
             window: 1_000,
+            subscriptions_per_connection: 1_500,
             first_wait: Duration::from_millis(100),
             longest_wait: Duration::from_secs(10),
         }
