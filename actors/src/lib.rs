@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod agent;
+pub mod allowance;
 pub mod caretaker;
 pub mod cluster;
 pub mod ends;

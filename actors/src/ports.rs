@@ -11,7 +11,10 @@ use greenroom_contract::{
 };
 use tokio::runtime::Handle;
 
-use crate::{caretaker::Lease, ends::Ends, outbox::Outbox, porter::Dormitory, supervisor::Breaker, watchdog::Watchdog};
+use crate::{
+    allowance::Allowance, caretaker::Lease, ends::Ends, outbox::Outbox, porter::Dormitory, supervisor::Breaker,
+    watchdog::Watchdog,
+};
 
 /// The outside world of every actor of a node. Cheap to clone.
 #[derive(Clone)]
@@ -45,6 +48,8 @@ pub struct Ports {
     pub dormitory: Arc<Dormitory>,
     /// Knows when many agents fail of one cause.
     pub storm: Breaker,
+    /// What this node may spend on models.
+    pub allowance: Allowance,
 }
 
 /// Fits an agent out. Implemented by the node, which knows the providers.
@@ -59,6 +64,8 @@ pub trait Outfitter: Send + Sync + 'static {
 pub struct Outfit {
     /// The model.
     pub llm: Arc<dyn Llm>,
+    /// The model that is asked when the money does not reach for the first (`limits.budget_usd.degrade_to`).
+    pub cheaper: Option<Arc<dyn Llm>>,
     /// The tools.
     pub tools: Arc<dyn Toolset>,
 }

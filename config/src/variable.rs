@@ -44,6 +44,8 @@ variables! {
         "How long a stop may take in all; running executions get three quarters of it.";
     RETENTION = "GREENROOM_RETENTION", Some("30d"), false,
         "How long history is kept after its end: executions with their journals, dead letters that were sent again, old versions of agents. `off` keeps it for ever.";
+    BUDGET_USD_PER_DAY = "GREENROOM_BUDGET_USD_PER_DAY", None, false,
+        "What this node may spend on models in a day (UTC), in US dollars, for example 50. Absent: no limit but the agents' own.";
     AMQP_URL = "GREENROOM_AMQP_URL", None, true,
         "RabbitMQ, for example amqp://user:password@host:5672. Absent: the embedded bus.";
     DATABASE_URL = "GREENROOM_DATABASE_URL", None, true,

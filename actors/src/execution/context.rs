@@ -2,12 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::StreamExt;
 use greenroom_contract::{
     AgentId, Event, EventId, MicroUsd,
     execution::{Claimed, Effect, StepKind},
     port::{
-        llm::{self, Chunk, Request, Response},
+        llm::{self, Request, Response},
         state::{Checkpoint, CheckpointKey, NewCheckpoint, Outgoing},
         tool::{Emit, ToolSpec},
     },
@@ -17,8 +16,10 @@ use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
+    budget::{Paid, name_of},
     hash,
     journal::{Ask, Journal, Outcome, Trouble},
+    model::{self, Broken},
     persist::persist_under,
     progress::Progress,
     run::Kit,
@@ -38,6 +39,8 @@ pub struct Context {
     pub(super) outbox: Vec<Outgoing>,
     pub(super) checkpoint: Option<NewCheckpoint>,
     pub(super) spent: MicroUsd,
+    /// What earlier attempts spent, once it was asked for.
+    pub(super) earlier: Option<MicroUsd>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) cancel: CancellationToken,
 }
@@ -91,18 +94,18 @@ impl Context {
     /// Asks the model. Journaled: a finished call is never paid twice.
     pub async fn ask(&mut self, request: Request) -> Result<Response, Trouble> {
         self.check_going()?;
-        self.check_budget().await?;
-        let llm = Arc::clone(&self.kit.outfit.llm);
+        let Paid { llm, hold } = self.afford(&request).await?;
         let silence = request.silence;
         let lease = silence + SILENCE_NET;
-        let (provider, model) = (llm.provider().to_owned(), llm.model().to_owned());
+        let name = name_of(&*llm);
         let ask = Ask {
             kind: StepKind::Llm,
-            name: format!("{provider}/{model}"),
-            request_hash: hash::of_request(&provider, &model, &request),
+            // Of the request as it was asked: how much of it fits the model is decided anew after a restart.
+            request_hash: hash::of_request(llm.provider(), llm.model(), &request),
+            name: name.clone(),
             effect: Effect::None,
         };
-        self.progress.begin(format!("llm {provider}/{model}"), lease);
+        self.progress.begin(format!("llm {name}"), lease);
         let progress = &self.progress;
         let mut failure = None;
         let failed = &mut failure;
@@ -111,25 +114,29 @@ impl Context {
             .step(ask, |key| async move {
                 // The call begins now: writing its intention may have taken a while.
                 progress.beat(lease);
-                let answer = converse(&*llm, Request { idempotency_key: key, ..request }, lease, progress).await;
-                match answer {
+                match model::ask(&*llm, Request { idempotency_key: key, ..request }, lease, progress).await {
                     Ok(response) => {
                         let (usage, cost) = (Some(response.usage), response.cost);
                         Outcome { status: StepStatus::Settled, result: to_json(&response), usage, cost }
                     }
-                    Err(error) => {
+                    Err(Broken { error, usage }) => {
                         let result = json!({ "error": error.code(), "message": error.to_string(), "transient": error.is_transient() });
                         *failed = Some(error);
-                        Outcome { status: StepStatus::Failed, result, usage: None, cost: None }
+                        let cost = usage.and_then(|usage| llm.cost(&usage));
+                        Outcome { status: StepStatus::Failed, result, usage, cost }
                     }
                 }
             })
             .await?;
+        let cost = outcome.cost.unwrap_or_default();
+        if let Some(hold) = hold {
+            hold.settle(cost);
+        }
+        self.spent = self.spent + cost;
         self.between_calls();
         if outcome.status == StepStatus::Failed {
             return Err(failed_ask(failure, &outcome.result));
         }
-        self.spent = self.spent + outcome.cost.unwrap_or_default();
         serde_json::from_value(outcome.result).map_err(|error| {
             Trouble::lasting("journal_unreadable", format!("a journaled answer cannot be read: {error}"))
         })
@@ -172,50 +179,6 @@ impl Context {
         }
         Err(Trouble::lasting("max_steps", format!("the attempt made {most} steps, as many as limits.max_steps allows")))
     }
-
-    /// Money: checked before each call, against what is known to be spent. A call may still overshoot by its own price.
-    async fn check_budget(&self) -> Result<(), Trouble> {
-        let budget = self.spec().limits.budget_usd;
-        if let Some(most) = budget.per_execution
-            && self.spent >= MicroUsd::from_usd(most)
-        {
-            let why = format!("the execution spent {} of its {}", self.spent, MicroUsd::from_usd(most));
-            return Err(Trouble::lasting("budget_exhausted", why));
-        }
-        if let Some(most) = budget.per_day {
-            let today = start_of_day(self.ports.clock.now());
-            let spent =
-                persist_under(Some(&self.pulse), "budget", || self.ports.state.spent(&self.claimed.agent, today))
-                    .await?;
-            if spent.cost >= MicroUsd::from_usd(most) {
-                let why = format!("the agent spent {} of its {} of today (UTC)", spent.cost, MicroUsd::from_usd(most));
-                return Err(Trouble::lasting("budget_exhausted", why));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Hears the whole answer; each chunk is a sign of life.
-async fn converse(
-    llm: &dyn llm::Llm,
-    request: Request,
-    silence: Duration,
-    progress: &Progress,
-) -> Result<Response, llm::Error> {
-    let mut chunks = llm.stream(request);
-    loop {
-        match tokio::time::timeout(silence, chunks.next()).await {
-            Ok(Some(Ok(Chunk::Done(response)))) => return Ok(*response),
-            Ok(Some(Ok(Chunk::Text(_) | Chunk::Progress))) => progress.beat(silence),
-            Ok(Some(Err(error))) => return Err(error),
-            Ok(None) => {
-                let message = "it ended without a last chunk".to_owned();
-                return Err(llm::Error::Interrupted { provider: llm.provider().to_owned(), message });
-            }
-            Err(_) => return Err(llm::Error::Timeout { provider: llm.provider().to_owned(), after: silence }),
-        }
-    }
 }
 
 /// The failure of a model call, now or in the journal.
@@ -232,9 +195,4 @@ fn failed_ask(error: Option<llm::Error>, journaled: &Value) -> Trouble {
 pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Value {
     // Answers have string keys only; nothing in them refuses.
     serde_json::to_value(value).unwrap_or(Value::Null)
-}
-
-fn start_of_day(now: jiff::Timestamp) -> jiff::Timestamp {
-    let day = now.as_second().div_euclid(86_400) * 86_400;
-    jiff::Timestamp::from_second(day).unwrap_or(now)
 }

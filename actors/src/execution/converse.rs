@@ -10,7 +10,7 @@ use greenroom_contract::{
 };
 use serde_json::Value;
 
-use super::{context::Context, journal::Trouble, repeats::Repeats, run::Behaviour};
+use super::{context::Context, journal::Trouble, repeats::Repeats, run::Behaviour, window::is_question};
 
 /// The behaviour.
 pub struct Converse;
@@ -93,9 +93,6 @@ fn question(event: &Event) -> String {
 
 /// A window into a conversation must not begin in the middle of a tool call: providers refuse that.
 fn from_a_question(mut messages: Vec<Message>) -> Vec<Message> {
-    let is_question = |message: &Message| {
-        message.role == Role::User && !message.parts.iter().any(|part| matches!(part, Part::ToolResult { .. }))
-    };
     match messages.iter().position(is_question) {
         Some(first) => messages.split_off(first),
         None => Vec::new(),

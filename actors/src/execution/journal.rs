@@ -102,6 +102,12 @@ impl Journal {
         self.next
     }
 
+    /// The next step as a run before a restart made it: its name, and whether it came to its end.
+    pub(crate) fn ahead(&self, kind: StepKind) -> Option<(&str, bool)> {
+        let step = self.replay.front().filter(|step| step.kind == kind)?;
+        Some((&step.name, step.status != StepStatus::Intended && step.result.is_some()))
+    }
+
     /// The effect with which a step was made before a restart, if it is this one; `ahead` counts from the next.
     pub(crate) fn effect_before(&self, ahead: usize, kind: StepKind, name: &str) -> Option<Effect> {
         self.replay.get(ahead).filter(|step| step.kind == kind && step.name == name).map(|step| step.effect)

@@ -4,16 +4,19 @@
 //! (`intended`, `settled`); it ends in one transaction with everything that it leaves behind. After a crash the same
 //! attempt runs again from the start, and the calls that had settled answer from the journal instead of being made.
 
+mod budget;
 mod context;
 mod converse;
 mod hash;
 mod journal;
+mod model;
 mod persist;
 mod progress;
 mod repeats;
 mod run;
 mod step;
 mod tools;
+mod window;
 
 pub use context::Context;
 pub use converse::Converse;

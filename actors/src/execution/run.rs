@@ -110,6 +110,7 @@ pub async fn run(assignment: Assignment) -> Ending {
         outbox: Vec::new(),
         checkpoint: None,
         spent: MicroUsd::default(),
+        earlier: None,
         pulse,
         cancel,
     };

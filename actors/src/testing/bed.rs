@@ -152,7 +152,7 @@ impl Outfitter for Wardrobe {
         self.0.outfits.fetch_add(1, Ordering::SeqCst);
         let outfit = match self.0.unfit.load(Ordering::SeqCst) {
             true => Err(Failure::new("tools", "the script refuses")),
-            false => Ok(Outfit { llm: Arc::new(Mute), tools: Arc::new(NoTools(Arc::clone(&self.0))) }),
+            false => Ok(Outfit { llm: Arc::new(Mute), cheaper: None, tools: Arc::new(NoTools(Arc::clone(&self.0))) }),
         };
         Box::pin(std::future::ready(outfit))
     }
@@ -239,6 +239,7 @@ impl Bed {
             dormitory: Arc::default(),
             watchdog: dog,
             storm: Breaker::default(),
+            allowance: Default::default(),
         });
         let table = ports.table.clone();
         let (root, cell) =

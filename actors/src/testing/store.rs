@@ -10,13 +10,13 @@ use std::{
 };
 
 use greenroom_contract::{
-    AgentId, BoxFuture, ExecutionId, NodeId, TraceId,
+    AgentId, BoxFuture, ExecutionId, MicroUsd, NodeId, TraceId,
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, Conclusion, DeadLetterFilter, Error, ExecutionFilter,
-        Finish, NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result,
-        Spent, State, Submission, Submitted, Swept,
+        Finish, NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed,
+        Reservation, Reserved, Result, Spent, State, Submission, Submitted, Swept,
     },
 };
 use jiff::Timestamp;
@@ -199,6 +199,14 @@ impl State for Store {
     }
 
     fn spent(&self, _: &AgentId, _: Timestamp) -> BoxFuture<'_, Result<Spent>> {
+        unasked()
+    }
+
+    fn reserve(&self, _: Reservation) -> BoxFuture<'_, Result<Reserved>> {
+        unasked()
+    }
+
+    fn spent_by_node(&self, _: &NodeId, _: Timestamp) -> BoxFuture<'_, Result<MicroUsd>> {
         unasked()
     }
 

@@ -106,8 +106,10 @@ impl Rules<'_> {
             let help = "add `model:` with the provider's name of the model, or use `provider: auto`";
             self.refuse("llm_config.model", format!("is missing; {provider} needs it"), help);
         }
-        for (i, fallback) in llm.fallback.iter().enumerate() {
-            let path = format!("llm_config.fallback[{i}]");
+        let fallbacks = llm.fallback.iter().enumerate().map(|(i, other)| (format!("llm_config.fallback[{i}]"), other));
+        let cheaper = self.spec.limits.budget_usd.degrade_to.iter();
+        for (path, fallback) in fallbacks.chain(cheaper.map(|other| ("limits.budget_usd.degrade_to".to_owned(), other)))
+        {
             match fallback.provider {
                 Provider::OpenaiCompatible if llm.provider != Provider::OpenaiCompatible => {
                     let message = "openai-compatible needs a `base_url`, which a fallback cannot have";
@@ -258,7 +260,7 @@ impl Rules<'_> {
         for (key, value) in positive {
             self.positive(&format!("limits.{key}"), value);
         }
-        let budget = limits.budget_usd;
+        let budget = limits.budget_usd.clone();
         for (key, value) in [("per_execution", budget.per_execution), ("per_day", budget.per_day)] {
             if value.is_some_and(|value| value == 0.0) {
                 let help = "remove the key for no limit";

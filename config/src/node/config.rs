@@ -32,6 +32,8 @@ pub struct NodeConfig {
     pub slack: Slack,
     /// Models' providers.
     pub providers: Providers,
+    /// How much money this node may spend on models in a day (UTC), in US dollars; absent is no limit.
+    pub budget_usd_per_day: Option<f64>,
 }
 
 /// The HTTP door.

@@ -56,6 +56,7 @@ impl<'a> Reader<'a> {
             retention: self.retention()?,
             slack: self.slack()?,
             providers: self.providers()?,
+            budget_usd_per_day: self.dollars(var::BUDGET_USD_PER_DAY)?,
             cluster,
         })
     }
@@ -190,6 +191,14 @@ impl<'a> Reader<'a> {
         Ok(Some(retention))
     }
 
+    fn dollars(&self, variable: Variable) -> Result<Option<f64>, Error> {
+        let Some(text) = self.text(variable)? else { return Ok(None) };
+        match text.parse::<f64>() {
+            Ok(dollars) if dollars > 0.0 && dollars.is_finite() => Ok(Some(dollars)),
+            _ => Err(invalid(variable, format!("{text:?} is no amount in dollars above 0, for example 50 or 2.50"))),
+        }
+    }
+
     fn http_url(&self, variable: Variable) -> Result<Option<String>, Error> {
         let default = variable.default.map(str::to_owned);
         let Some(url) = self.text(variable)?.or(default) else { return Ok(None) };
@@ -267,6 +276,8 @@ mod tests {
             ("GREENROOM_SHUTDOWN_GRACE", "30", "30s"),
             ("GREENROOM_RETENTION", "0s", "off for ever"),
             ("GREENROOM_RETENTION", "month", "30s, 10m, 2h, 1d"),
+            ("GREENROOM_BUDGET_USD_PER_DAY", "$5", "for example 50"),
+            ("GREENROOM_BUDGET_USD_PER_DAY", "0", "above 0"),
             ("GREENROOM_NODE", "a b", "not a name"),
             ("GREENROOM_ROLES", "worker", "is no role"),
             ("GREENROOM_API_TOKEN", "two words", "blank"),

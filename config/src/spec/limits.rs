@@ -4,6 +4,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::llm::Fallback;
 use crate::HumanDuration;
 
 /// What an execution may use.
@@ -68,8 +69,9 @@ pub struct RetryBackoff {
     pub max: HumanDuration,
 }
 
-/// How much money an agent may spend. What is absent is not limited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+/// How much money an agent may spend. What is absent is not limited. The most that a call can cost is set aside before it
+/// is made, so that no number of executions at once overspends.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct BudgetUsd {
     /// In one execution.
@@ -80,6 +82,11 @@ pub struct BudgetUsd {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0)))]
     pub per_day: Option<f64>,
+    /// The model that is asked when the money does not reach for the agent's own; without one, or when it does not
+    /// reach for this one either, the execution fails as `budget_exhausted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub degrade_to: Option<Fallback>,
 }
 
 /// How an agent is looked after.

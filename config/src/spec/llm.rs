@@ -53,6 +53,20 @@ fn default_max_tokens() -> u32 {
     1024
 }
 
+impl LlmConfig {
+    /// The same for another model. The address and the key's name were this one's and do not go with it.
+    pub fn with_model(&self, other: &Fallback) -> Self {
+        Self {
+            provider: other.provider,
+            model: other.model.clone(),
+            base_url: None,
+            api_key_env: None,
+            fallback: Vec::new(),
+            ..self.clone()
+        }
+    }
+}
+
 /// Another model, for when the first cannot answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]

@@ -75,6 +75,11 @@ impl Llm for Fallback {
     fn cost(&self, usage: &Usage) -> Option<MicroUsd> {
         self.first.cost(usage)
     }
+
+    fn most(&self, input: u64, output: u64) -> Option<MicroUsd> {
+        let members = std::iter::once(&self.first).chain(&self.others);
+        members.map(|member| member.most(input, output)).collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
 }
 
 /// Whether another model could answer what this one could not.

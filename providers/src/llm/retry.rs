@@ -88,6 +88,10 @@ impl Llm for Retry {
     fn cost(&self, usage: &Usage) -> Option<MicroUsd> {
         self.inner.cost(usage)
     }
+
+    fn most(&self, input: u64, output: u64) -> Option<MicroUsd> {
+        self.inner.most(input, output)
+    }
 }
 
 /// How long to wait before the call is made again; `None` when it should not be.

@@ -3,6 +3,7 @@
 //! `ports` shows that the store and the bus in memory keep the same promises as the real ones.
 
 mod agents;
+mod budget;
 mod cluster;
 mod continuity;
 mod day;

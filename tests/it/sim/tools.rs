@@ -1,6 +1,5 @@
 //! Tools of one answer, side by side where they may be, and loops that are stopped, on paused time.
 
-use greenroom_contract::port::state::State;
 use kit::house::{Act, House, World};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -56,7 +55,7 @@ async fn what_ran_side_by_side_and_had_ended_is_not_called_again_after_a_crash()
     house.stop().await;
     let house = world.open(&agents).await;
     assert_eq!(house.ended(begun).await.output, Some("quick slow".into()));
-    let steps = world.state.steps(begun).await.unwrap();
+    let steps = world.steps(begun).await;
     let replays: Vec<_> = steps.iter().map(|step| (step.name.as_str(), step.replays)).collect();
     assert_eq!(replays, [("fake/fake", 1), ("look", 1), ("peek", 0), ("fake/fake", 0)]);
     assert!(world.model.made_again().is_empty());
@@ -70,7 +69,7 @@ async fn a_model_that_asks_the_same_for_ever_is_told_and_then_stopped() {
     let house = world.open(&[agent("a", "limits: {max_steps: 100, max_attempts: 1}")]).await;
     let done = house.ask("a", "anything?").await;
     assert_eq!((done.status.as_str(), done.error.as_ref().unwrap().code.as_str()), ("failed", "looping"));
-    let steps = world.state.steps(done.id).await.unwrap();
+    let steps = world.steps(done.id).await;
     let tools = steps.iter().filter(|step| step.name == "look").count();
     assert_eq!(tools, 3, "three calls were made, the others were refused");
     house.close().await;

@@ -7,7 +7,10 @@ use greenroom_config::AgentSpec;
 use greenroom_contract::{
     BoxFuture,
     execution::Failure,
-    port::reply::{Error, Replies, Reply},
+    port::{
+        llm::Llm,
+        reply::{Error, Replies, Reply},
+    },
 };
 
 use super::{
@@ -22,9 +25,14 @@ pub(super) struct Wardrobe {
 
 impl Outfitter for Wardrobe {
     fn outfit(&self, spec: Arc<AgentSpec>) -> BoxFuture<'_, Result<Outfit, Failure>> {
-        let llm = Arc::new(Voice { agent: spec.name.clone(), model: Arc::clone(&self.model) });
+        let voice = |name: &str| {
+            Arc::new(Voice { agent: spec.name.clone(), name: name.to_owned(), model: Arc::clone(&self.model) })
+                as Arc<dyn Llm>
+        };
+        let llm = voice("fake");
+        let cheaper = spec.limits.budget_usd.degrade_to.as_ref().and_then(|other| other.model.as_deref()).map(voice);
         let tools = Arc::new(Tools { model: Arc::clone(&self.model) });
-        Box::pin(std::future::ready(Ok(Outfit { llm, tools })))
+        Box::pin(std::future::ready(Ok(Outfit { llm, cheaper, tools })))
     }
 }
 

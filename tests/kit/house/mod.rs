@@ -13,6 +13,6 @@ mod verbs;
 mod world;
 
 pub use ending::Closed;
-pub use model::{Act, Asked, Gate, Load, Model};
+pub use model::{Act, Asked, Gate, Load, Model, Price};
 pub use up::House;
 pub use world::World;

@@ -32,6 +32,8 @@ pub enum Act {
     Silent,
     /// Fails.
     Fail(Error),
+    /// Says something and then fails.
+    Break(String, Error),
     /// Panics.
     Panic,
     /// Keeps its thread busy for so long, in real time, in one poll; then answers.
@@ -112,6 +114,16 @@ struct Notes {
     by_question: BTreeMap<String, u32>,
     by_agent: BTreeMap<AgentId, Load>,
     broken: Vec<String>,
+    prices: BTreeMap<String, Price>,
+}
+
+/// What a call of a model costs, in millionths of a dollar; below 0 is not known.
+#[derive(Debug, Clone, Copy)]
+pub struct Price {
+    /// What it can cost at most.
+    pub most: i64,
+    /// What it does cost.
+    pub cost: i64,
 }
 
 impl Model {
@@ -123,6 +135,7 @@ impl Model {
             by_question: BTreeMap::new(),
             by_agent: BTreeMap::new(),
             broken: Vec::new(),
+            prices: BTreeMap::new(),
         };
         Self { state, notes: Mutex::new(notes) }
     }
@@ -130,6 +143,15 @@ impl Model {
     /// What calls do from now on.
     pub fn plays(&self, script: impl Fn(&Asked) -> Act + Send + Sync + 'static) {
         self.notes().script = Arc::new(script);
+    }
+
+    /// What calls of a model cost from now on; 1 without a word. The agents' own is `fake`.
+    pub fn costs(&self, model: &str, price: Price) {
+        self.notes().prices.insert(model.to_owned(), price);
+    }
+
+    fn price(&self, model: &str) -> Price {
+        self.notes().prices.get(model).copied().unwrap_or(Price { most: 1, cost: 1 })
     }
 
     /// Every call that was made, in order.
@@ -206,6 +228,7 @@ impl Drop for UnderWay {
 /// The model as one agent has it.
 pub(super) struct Voice {
     pub(super) agent: AgentId,
+    pub(super) name: String,
     pub(super) model: Arc<Model>,
 }
 
@@ -215,7 +238,7 @@ impl Llm for Voice {
     }
 
     fn model(&self) -> &str {
-        "fake"
+        &self.name
     }
 
     fn stream(&self, request: Request) -> BoxStream<'_, Result<Chunk, Error>> {
@@ -236,6 +259,7 @@ impl Llm for Voice {
             })
             .boxed(),
             Act::Silent => stream::pending().boxed(),
+            Act::Break(text, error) => stream::iter([Ok(Chunk::Text(text)), Err(error)]).boxed(),
             Act::Fail(error) => stream::once(future::ready(Err(error))).boxed(),
             // Without the hook, which would fill the test's output with backtraces of what is meant to happen.
             Act::Panic => stream::once(future::lazy(|_| panic::resume_unwind(Box::new("told to panic")))).boxed(),
@@ -250,7 +274,15 @@ impl Llm for Voice {
             Act::Tool(name, input) | Act::Insist(name, input) => asks_for(vec![(name, input)]),
             Act::Tools(wanted) => asks_for(wanted),
         };
-        chunks.inspect(move |_| _ = &under_way).boxed()
+        let (name, cost) = (&self.name, MicroUsd(self.model.price(&self.name).cost));
+        let priced = chunks.map(move |chunk| match chunk {
+            Ok(Chunk::Done(mut response)) => {
+                (response.model, response.cost) = (name.clone(), Some(cost));
+                Ok(Chunk::Done(response))
+            }
+            other => other,
+        });
+        priced.inspect(move |_| _ = &under_way).boxed()
     }
 
     fn count_tokens(&self, _: &Request) -> BoxFuture<'_, Result<Usage, Error>> {
@@ -258,7 +290,7 @@ impl Llm for Voice {
     }
 
     fn cost(&self, _: &Usage) -> Option<MicroUsd> {
-        Some(MicroUsd(1))
+        Some(MicroUsd(self.model.price(&self.name).most)).filter(|price| price.0 >= 0)
     }
 }
 

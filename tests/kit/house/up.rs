@@ -9,6 +9,7 @@ use std::{
 
 use greenroom_actors::{
     agent,
+    allowance::Allowance,
     caretaker::{LEASE, Vitals, dead_letters, store_monitor, topology},
     cluster::{Cluster, Face, presence, scout},
     orchestrator::Orchestrator,
@@ -20,7 +21,7 @@ use greenroom_actors::{
 };
 use greenroom_config::{Definition, Loaded};
 use greenroom_contract::{
-    AgentId, ExecutionId, Priority, TraceId,
+    AgentId, ExecutionId, MicroUsd, Priority, TraceId,
     execution::Execution,
     port::{
         operator::{AgentView, Error, Invocation, Operator},
@@ -80,6 +81,7 @@ impl House {
             dormitory: Arc::default(),
             watchdog: Watchdog::new(Time::runtime(), Rules::default(), 1),
             storm: Breaker::default(),
+            allowance: Allowance::new(world.per_day, MicroUsd::default(), world.clock.now()),
         });
         let started = async {
             ports.state.heartbeat(&ports.node, LEASE).await.map_err(|error| error.to_string())?;

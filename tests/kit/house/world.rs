@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use greenroom_config::Roles;
-use greenroom_contract::{Clock, NodeId};
+use greenroom_contract::{Clock, ExecutionId, MicroUsd, NodeId, execution::Step, port::state::State};
+use jiff::Timestamp;
 
 use super::{model::Model, up::House};
 use crate::memory::{MemoryBus, MemoryState, PausedClock};
@@ -22,6 +23,8 @@ pub struct World {
     /// Whether its nodes share store and bus as a cluster does.
     pub(super) shared: bool,
     pub(super) grace: Duration,
+    /// What a node may spend in a day.
+    pub per_day: Option<MicroUsd>,
 }
 
 impl Default for World {
@@ -37,6 +40,7 @@ impl Default for World {
             roles: Roles::all(),
             shared: false,
             grace: Duration::from_secs(20),
+            per_day: None,
         }
     }
 }
@@ -57,7 +61,26 @@ impl World {
             roles: roles.parse().unwrap_or_else(|error| panic!("{roles}: {error}")),
             shared: true,
             grace: self.grace,
+            per_day: self.per_day,
         }
+    }
+
+    /// The journal of an execution.
+    ///
+    /// # Panics
+    /// When the store does not answer.
+    pub async fn steps(&self, id: ExecutionId) -> Vec<Step> {
+        self.state.steps(id).await.unwrap_or_else(|error| panic!("no steps: {error}"))
+    }
+
+    /// What an agent has spent in all.
+    ///
+    /// # Panics
+    /// When the store does not answer.
+    pub async fn spent(&self, agent: &str) -> MicroUsd {
+        let agent = agent.parse().unwrap_or_else(|error| panic!("{agent}: {error}"));
+        let spent = self.state.spent(&agent, Timestamp::UNIX_EPOCH).await;
+        spent.unwrap_or_else(|error| panic!("no account: {error}")).cost
     }
 
     /// Starts a node with these agents, each a YAML text.

@@ -394,4 +394,16 @@ pub trait Llm: Send + Sync + 'static {
 
     /// What so many tokens cost; `None` when the model's price is unknown.
     fn cost(&self, usage: &Usage) -> Option<MicroUsd>;
+
+    /// The most that a call with so many tokens of input and output can cost, cached or not; `None` when the price of
+    /// any model that may answer is unknown.
+    fn most(&self, input: u64, output: u64) -> Option<MicroUsd> {
+        let kinds = [
+            Usage { input, output, ..Usage::default() },
+            Usage { cache_read: input, output, ..Usage::default() },
+            Usage { cache_write: input, output, ..Usage::default() },
+            Usage { cache_write_1h: input, output, ..Usage::default() },
+        ];
+        kinds.iter().map(|usage| self.cost(usage)).collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
 }

@@ -4,10 +4,10 @@
 use std::{sync::Mutex, time::Duration};
 
 use greenroom_contract::{
-    AgentId, BoxFuture, EventId, ExecutionId, NodeId, TraceId,
+    AgentId, BoxFuture, EventId, ExecutionId, MicroUsd, NodeId, TraceId,
     execution::{DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
-    port::state::{self, *},
+    port::state::{self, Reservation, Reserved, *},
     status::ExecutionStatus,
 };
 use jiff::Timestamp;
@@ -182,6 +182,14 @@ impl State for FakeState {
     }
 
     fn spent(&self, _: &AgentId, _: Timestamp) -> BoxFuture<'_, state::Result<Spent>> {
+        unimplemented!()
+    }
+
+    fn reserve(&self, _: Reservation) -> BoxFuture<'_, state::Result<Reserved>> {
+        unimplemented!()
+    }
+
+    fn spent_by_node(&self, _: &NodeId, _: Timestamp) -> BoxFuture<'_, state::Result<MicroUsd>> {
         unimplemented!()
     }
 

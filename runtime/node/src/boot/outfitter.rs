@@ -27,7 +27,15 @@ impl Outfitter for Wardrobe {
             let llm = self.providers.build(&spec.llm_config).await.map_err(|why| unavailable("model", &why))?;
             let clock = Arc::clone(&self.clock);
             let tools = tools::open(&spec.tools, &self.env, clock).await.map_err(|why| unavailable("tools", &why))?;
-            Ok(Outfit { llm, tools })
+            let cheaper = match &spec.limits.budget_usd.degrade_to {
+                Some(other) => {
+                    let config = spec.llm_config.with_model(other);
+                    let built = self.providers.build(&config).await;
+                    Some(built.map_err(|why| unavailable("limits.budget_usd.degrade_to", &why))?)
+                }
+                None => None,
+            };
+            Ok(Outfit { llm, cheaper, tools })
         })
     }
 }

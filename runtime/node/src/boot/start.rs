@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use greenroom_actors::{
     agent,
+    allowance::{Allowance, spent_today},
     caretaker::{LEASE, Vitals, dead_letters, housekeeping, store_monitor, topology},
     cluster::{Cluster, Face, presence, scout},
     lifecycle::lifecycle,
@@ -20,13 +21,15 @@ use greenroom_contract::{
     Clock,
     clock::SystemClock,
     execution::Failure,
-    port::{operator::Operator, reply::Replies},
+    money::MicroUsd,
+    port::{operator::Operator, reply::Replies, state::State},
     tree::Table,
 };
 use greenroom_gateway::{
     Doors,
     slack::{ReplyOptions, SlackDoor, SlackReplies},
 };
+use jiff::Timestamp;
 use tokio::{
     net::TcpListener,
     sync::{Mutex, mpsc},
@@ -74,6 +77,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         .map_err(|source| BootError::Listen { addr: config.http.addr, source })?;
     let addr = listener.local_addr().map_err(|source| BootError::Listen { addr: config.http.addr, source })?;
 
+    let allowance = allowance(&config, &*state, clock.now()).await?;
     let table = Table::new(&config.node);
     let http = greenroom_providers::http_client().map_err(other)?;
     let stage = Stage::new().map_err(other)?;
@@ -94,6 +98,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         dormitory: Arc::default(),
         watchdog: watchdog.clone(),
         storm: Breaker::default(),
+        allowance,
     };
     #[cfg(debug_assertions)]
     let ports = super::crash_points::around(ports, &env);
@@ -145,6 +150,13 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     orchestrator.set_ready(true);
     write_address(&config, addr)?;
     Ok(Node { addr, orchestrator, ports, root, agents, closing, config, watchdog, _sampler: sampler, _stage: stage })
+}
+
+/// What the node may spend today, less what it spent already before a restart.
+async fn allowance(config: &NodeConfig, state: &dyn State, now: Timestamp) -> Result<Allowance, BootError> {
+    let Some(most) = config.budget_usd_per_day else { return Ok(Allowance::default()) };
+    let spent = spent_today(state, &config.node, now).await?;
+    Ok(Allowance::new(Some(MicroUsd::from_usd(most)), spent, now))
 }
 
 /// Makes the node one of a cluster: it tells the others how it is, and hears them.

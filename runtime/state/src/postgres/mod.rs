@@ -1,7 +1,7 @@
 //! The store on PostgreSQL, for clusters.
 //!
 //! One file for each station of an event, as in `sqlite` beside it: `submit` (the door), `relay` (outbox to bus),
-//! `inbox`, `claim` (and `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`), the questions (`queries`), what is old (`sweep`)
+//! `inbox`, `claim` (and `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`, `budget`), the questions (`queries`), what is old (`sweep`)
 //! and `dead` letters. The statements that take many requests at once are in `statements/`.
 //!
 //! How a statement meets PostgreSQL: `options` and `server` make a connection, `schema` brings its tables up to date,
@@ -10,6 +10,7 @@
 //! commit serve many. `fault` says what went wrong, `doubt` takes back what was claimed for nobody. `scratch` makes a whole database for a test, and drops it.
 
 mod ask;
+mod budget;
 mod checkpoint;
 mod claim;
 mod columns;

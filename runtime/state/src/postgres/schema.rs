@@ -6,7 +6,11 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use super::fault::Job;
 
 /// The steps, in order. A released step is never edited: a change is a new step.
-const STEPS: &[&str] = &[include_str!("migrations/0001_state.sql"), include_str!("migrations/0002_retention.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001_state.sql"),
+    include_str!("migrations/0002_retention.sql"),
+    include_str!("migrations/0003_reservations.sql"),
+];
 
 /// Brings `schema` up to date, in one transaction. However many nodes start at once, one does it and the others wait.
 /// One that a later version wrote is refused.

@@ -9,13 +9,13 @@ use std::{
 };
 
 use greenroom_contract::{
-    AgentId, BoxFuture, EventId, ExecutionId, NodeId, TraceId,
+    AgentId, BoxFuture, EventId, ExecutionId, MicroUsd, NodeId, TraceId,
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewDeadLetter,
-        NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, State, Submission,
-        Submitted, Swept,
+        NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved, Result,
+        Spent, State, Submission, Submitted, Swept,
     },
 };
 use jiff::Timestamp;
@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     ask::{Single, Waiting, calling},
-    checkpoint, claim, dead,
+    budget, checkpoint, claim, dead,
     fault::{Fault, Job},
     finish, inbox, journal, lanes, nodes,
     options::{Now, Options, Time},
@@ -304,6 +304,14 @@ impl State for PostgresState {
 
     fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>> {
         Box::pin(usage::spent(self, agent.clone(), since))
+    }
+
+    fn reserve(&self, wanted: Reservation) -> BoxFuture<'_, Result<Reserved>> {
+        Box::pin(budget::reserve(self, wanted))
+    }
+
+    fn spent_by_node(&self, node: &NodeId, since: Timestamp) -> BoxFuture<'_, Result<MicroUsd>> {
+        Box::pin(budget::spent_by_node(self, node.clone(), since))
     }
 
     fn execution(&self, id: ExecutionId) -> BoxFuture<'_, Result<Option<Execution>>> {

@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use greenroom_contract::{
-    AgentId, BoxFuture, ExecutionId, NodeId, TraceId,
+    AgentId, BoxFuture, ExecutionId, MicroUsd, NodeId, TraceId,
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewCheckpoint,
-        NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent,
-        State, Submission, Submitted, Swept,
+        NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation,
+        Reserved, Result, Spent, State, Submission, Submitted, Swept,
     },
     task,
 };
@@ -228,6 +228,14 @@ impl State for Tiered {
 
     fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>> {
         self.durable.spent(agent, since)
+    }
+
+    fn reserve(&self, wanted: Reservation) -> BoxFuture<'_, Result<Reserved>> {
+        self.durable.reserve(wanted)
+    }
+
+    fn spent_by_node(&self, node: &NodeId, since: Timestamp) -> BoxFuture<'_, Result<MicroUsd>> {
+        self.durable.spent_by_node(node, since)
     }
 
     fn execution(&self, id: ExecutionId) -> BoxFuture<'_, Result<Option<Execution>>> {

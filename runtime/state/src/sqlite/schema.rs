@@ -8,4 +8,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { component: "state", version: 1, sql: include_str!("migrations/0001_state.sql") },
     Migration { component: "state", version: 2, sql: include_str!("migrations/0002_paused.sql") },
     Migration { component: "state", version: 3, sql: include_str!("migrations/0003_retention.sql") },
+    Migration { component: "state", version: 4, sql: include_str!("migrations/0004_reservations.sql") },
 ];

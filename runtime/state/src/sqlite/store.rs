@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use greenroom_contract::{
-    AgentId, BoxFuture, Clock, ExecutionId, NodeId, TraceId,
+    AgentId, BoxFuture, Clock, ExecutionId, MicroUsd, NodeId, TraceId,
     clock::to_millis,
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewDeadLetter,
-        NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, State, Submission,
-        Submitted, Swept,
+        NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved, Result,
+        Spent, State, Submission, Submitted, Swept,
     },
 };
 use greenroom_sqlite::Database;
@@ -19,7 +19,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::{
-    checkpoint, claim, dead, finish, inbox,
+    budget, checkpoint, claim, dead, finish, inbox,
     job::{Fault, Job, run},
     journal, nodes, queries, relay, submit, sweep, usage,
 };
@@ -160,6 +160,14 @@ impl State for SqliteState {
 
     fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>> {
         Box::pin(usage::spent(self, agent.clone(), since))
+    }
+
+    fn reserve(&self, wanted: Reservation) -> BoxFuture<'_, Result<Reserved>> {
+        Box::pin(budget::reserve(self, wanted))
+    }
+
+    fn spent_by_node(&self, node: &NodeId, since: Timestamp) -> BoxFuture<'_, Result<MicroUsd>> {
+        Box::pin(budget::spent_by_node(self, node.clone(), since))
     }
 
     fn execution(&self, id: ExecutionId) -> BoxFuture<'_, Result<Option<Execution>>> {

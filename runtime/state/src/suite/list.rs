@@ -68,6 +68,11 @@ macro_rules! state_suite {
             an_intention_is_repeated_but_never_changed
             a_step_is_settled_once
             a_step_of_another_attempt_is_refused
+            what_is_set_aside_counts_until_it_is_spent
+            an_end_sets_free_what_was_set_aside
+            a_zombie_sets_nothing_aside
+            many_at_once_get_no_more_than_there_is
+            a_node_is_told_what_it_spent
             writes_take_effect_in_the_order_of_their_first_poll
             an_unknown_outcome_is_kept_and_not_replayed
             spending_is_counted_as_it_happens

@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a behaviour is a test: it panics where the promise is broken")]
 
+mod budget;
 mod checkpoint;
 mod claim;
 mod dead;
@@ -23,6 +24,7 @@ mod stage;
 mod submit;
 mod sweep;
 
+pub use budget::*;
 pub use checkpoint::*;
 pub use claim::*;
 pub use dead::*;

@@ -1,6 +1,7 @@
 //! The store in memory. `tables` holds the rows; the other files are the port's sections, each a set of transactions
 //! that check everything first and change something only then, so that each happens wholly or not at all.
 
+mod budget;
 mod claims;
 mod journal;
 mod letters;

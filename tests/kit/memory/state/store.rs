@@ -7,14 +7,14 @@ use std::{
 };
 
 use greenroom_contract::{
-    AgentId, BoxFuture, Clock, ExecutionId, NodeId, TraceId,
+    AgentId, BoxFuture, Clock, ExecutionId, MicroUsd, NodeId, TraceId,
     clock::{from_millis, to_millis},
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, Error, ExecutionFilter, Finish,
-        NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent,
-        State, Submission, Submitted, Swept,
+        NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation,
+        Reserved, Result, Spent, State, Submission, Submitted, Swept,
     },
     status::ExecutionStatus,
 };
@@ -243,6 +243,15 @@ impl State for MemoryState {
     fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>> {
         let agent = agent.clone();
         self.call(move |tables, _| Ok(tables.spent(&agent, to_millis(since))))
+    }
+
+    fn reserve(&self, wanted: Reservation) -> BoxFuture<'_, Result<Reserved>> {
+        self.call(move |tables, _| tables.reserve(wanted))
+    }
+
+    fn spent_by_node(&self, node: &NodeId, since: Timestamp) -> BoxFuture<'_, Result<MicroUsd>> {
+        let node = node.clone();
+        self.call(move |tables, _| Ok(tables.spent_by_node(&node, since)))
     }
 
     fn execution(&self, id: ExecutionId) -> BoxFuture<'_, Result<Option<Execution>>> {

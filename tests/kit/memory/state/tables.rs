@@ -7,7 +7,7 @@ use greenroom_contract::{
     execution::{Failure, Fence, Step},
     port::{
         llm::Message,
-        state::{CheckpointKey, Error, Outgoing, Result, Spent},
+        state::{CheckpointKey, Error, Outgoing, Reservation, Result, Spent},
     },
     status::ExecutionStatus,
 };
@@ -31,6 +31,7 @@ pub(super) struct Tables {
     /// When each was given last, and as text, which takes a fifth of the room: there may be ten thousand.
     pub(super) versions: BTreeMap<(AgentId, String), (i64, String)>,
     pub(super) usage: BTreeMap<(AgentId, i64), Spent>,
+    pub(super) reservations: HashMap<ExecutionId, Reservation>,
     pub(super) paused: BTreeSet<AgentId>,
     pub(super) letters: BTreeMap<i64, Letter>,
     pub(super) next_letter: i64,

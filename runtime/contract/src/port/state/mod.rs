@@ -10,6 +10,7 @@
 //! * **Cancellation.** Dropping a future does not undo its work: it may still happen, wholly.
 //! * **Time** is the store's own clock.
 
+mod budget;
 mod error;
 mod finish;
 mod inbox;
@@ -19,6 +20,7 @@ mod questions;
 mod store;
 mod sweep;
 
+pub use budget::{Reservation, Reserved};
 pub use error::{Error, Result};
 pub use finish::{Checkpoint, CheckpointKey, Conclusion, Finish, NewCheckpoint};
 pub use inbox::{Accepted, Arrival, Claim, Release};

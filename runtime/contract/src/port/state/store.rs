@@ -7,14 +7,15 @@ use serde_json::Value;
 
 use super::{
     Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewDeadLetter,
-    NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Result, Spent, Submission, Submitted,
-    Swept,
+    NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved, Result, Spent,
+    Submission, Submitted, Swept,
 };
 use crate::{
     BoxFuture,
     execution::Claimed,
     execution::{DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     id::{AgentId, ExecutionId, NodeId, TraceId},
+    money::MicroUsd,
     page::{Page, PageRequest},
 };
 
@@ -121,6 +122,15 @@ pub trait State: Send + Sync + 'static {
 
     /// What an agent spent since a moment.
     fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>>;
+
+    /// Sets money aside for a model call that is about to be made, if what the agent spent since the day began, what is
+    /// set aside for its other executions and this fit together into what it may spend. However many ask at once, on
+    /// whatever node, they never get more than there is.
+    fn reserve(&self, wanted: Reservation) -> BoxFuture<'_, Result<Reserved>>;
+
+    /// What the calls of a node's executions cost since a moment; those of an execution count for the node that had it
+    /// last.
+    fn spent_by_node(&self, node: &NodeId, since: Timestamp) -> BoxFuture<'_, Result<MicroUsd>>;
 
     // questions
 

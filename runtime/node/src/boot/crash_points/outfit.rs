@@ -25,9 +25,11 @@ pub(super) struct Dangerous {
 impl Outfitter for Dangerous {
     fn outfit(&self, spec: Arc<AgentSpec>) -> BoxFuture<'_, Result<Outfit, Failure>> {
         Box::pin(async move {
-            let Outfit { llm, tools } = self.inner.outfit(spec).await?;
+            let Outfit { llm, cheaper, tools } = self.inner.outfit(spec).await?;
+            let model = |inner| Arc::new(Model { inner, trigger: Arc::clone(&self.trigger) }) as Arc<dyn Llm>;
             Ok(Outfit {
-                llm: Arc::new(Model { inner: llm, trigger: Arc::clone(&self.trigger) }),
+                llm: model(llm),
+                cheaper: cheaper.map(model),
                 tools: Arc::new(Tools { inner: tools, trigger: Arc::clone(&self.trigger) }),
             })
         })
@@ -65,6 +67,10 @@ impl Llm for Model {
 
     fn cost(&self, usage: &Usage) -> Option<MicroUsd> {
         self.inner.cost(usage)
+    }
+
+    fn most(&self, input: u64, output: u64) -> Option<MicroUsd> {
+        self.inner.most(input, output)
     }
 }
 

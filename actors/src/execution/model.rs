@@ -1,0 +1,76 @@
+//! One model call of an execution, from the request as it fits to the whole answer.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use greenroom_contract::port::llm::{Chunk, Error, Llm, Request, Response, Usage};
+
+use super::{
+    progress::Progress,
+    window::{fit, room, weight},
+};
+
+/// So often a conversation that the provider finds too long is halved and sent again. Such a refusal costs nothing.
+const HALVINGS: u32 = 2;
+
+/// A call that failed, with an estimate of what it used if its answer had begun.
+pub(super) struct Broken {
+    pub(super) error: Error,
+    pub(super) usage: Option<Usage>,
+}
+
+/// Asks a model for as much of the conversation as fits into its context.
+pub(super) async fn ask(
+    llm: &dyn Llm,
+    request: Request,
+    silence: Duration,
+    progress: &Progress,
+) -> Result<Response, Broken> {
+    let mut request = match llm.context_window() {
+        Some(window) => {
+            let room = room(window, request.max_tokens);
+            fit(request, room)
+        }
+        None => request,
+    };
+    for _ in 0..HALVINGS {
+        match hear(llm, request.clone(), silence, progress).await {
+            Err(Broken { error: Error::ContextTooLong { .. }, usage: None }) => {
+                let (before, half) = (weight(&request), weight(&request) / 2);
+                request = fit(request, half);
+                if weight(&request) == before {
+                    break;
+                }
+            }
+            other => return other,
+        }
+    }
+    hear(llm, request, silence, progress).await
+}
+
+/// Hears the whole answer; each chunk is a sign of life.
+async fn hear(llm: &dyn Llm, request: Request, silence: Duration, progress: &Progress) -> Result<Response, Broken> {
+    let asked = weight(&request);
+    let mut heard = 0;
+    let mut chunks = llm.stream(request);
+    let error = loop {
+        match tokio::time::timeout(silence, chunks.next()).await {
+            Ok(Some(Ok(Chunk::Done(response)))) => return Ok(*response),
+            Ok(Some(Ok(Chunk::Text(text)))) => {
+                heard += text.len() as u64;
+                progress.beat(silence);
+            }
+            Ok(Some(Ok(Chunk::Progress))) => progress.beat(silence),
+            Ok(Some(Err(error))) => break error,
+            Ok(None) => {
+                let message = "it ended without a last chunk".to_owned();
+                break Error::Interrupted { provider: llm.provider().to_owned(), message };
+            }
+            Err(_) => break Error::Timeout { provider: llm.provider().to_owned(), after: silence },
+        }
+    };
+    // An answer that broke off is paid as far as it came; nobody says how far that was.
+    let usage =
+        (heard > 0).then(|| Usage { input: asked, output: heard.div_ceil(3), estimated: true, ..Usage::default() });
+    Err(Broken { error, usage })
+}
