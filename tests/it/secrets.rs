@@ -1,12 +1,14 @@
 //! No secret in any log, answer or error: canaries are planted, and everything that comes out is searched.
 
-use serde_json::json;
+use std::sync::Arc;
 
 use kit::{
     model::{ModelServer, Reply},
     node::Home,
     slack::Slack,
+    vendor::{self, Exchange, Refusal, Vendor},
 };
+use serde_json::json;
 
 use crate::cast::{SOON, agent};
 
@@ -48,6 +50,60 @@ async fn planted_secrets_come_out_nowhere() {
     let response_url = reply.path;
     for (place, text) in &seen {
         for secret in [KEY, TOKEN, slack.secret(), "xoxb-kit-token", &response_url] {
+            let at = text.find(secret).map(|at| text[at.saturating_sub(200)..].chars().take(400).collect::<String>());
+            assert!(at.is_none(), "{place} tells a secret: {at:?}");
+        }
+    }
+}
+
+const ANTHROPIC_KEY: &str = "sk-ant-canary-of-anthropic";
+const AWS: [(&str, &str); 4] = [
+    ("AWS_ACCESS_KEY_ID", "AKIA-canary-of-the-keys-name"),
+    ("AWS_SECRET_ACCESS_KEY", "canary-of-the-aws-secret"),
+    ("AWS_SESSION_TOKEN", "canary-of-the-aws-session"),
+    ("AWS_REGION", "eu-west-1"),
+];
+
+/// Whose servers repeat what they were shown, as some do, and at the most talkative log level.
+#[tokio::test]
+async fn keys_of_anthropic_and_aws_come_out_nowhere() {
+    let home = Home::new();
+    let anthropic = Vendor::start(Arc::new(vendor::Anthropic)).await;
+    let bedrock = Vendor::start(Arc::new(vendor::Bedrock)).await;
+    for vendor in [&anthropic, &bedrock] {
+        vendor.then(Exchange::text(&["fine"])).then(Exchange::refusal(Refusal::BadKey));
+        vendor.always(Exchange::refusal(Refusal::BadRequest));
+    }
+    for (name, model) in [("anthropic", "claude-haiku-4-5"), ("bedrock", "anthropic.claude-haiku-5-5")] {
+        let llm = format!("{{provider: {name}, model: {model}}}");
+        let limits = "limits: {max_attempts: 1}";
+        let yaml = format!("name: {name}\nagent_type: test\nexecution_mode: autonomous\nllm_config: {llm}\n{limits}\n");
+        home.agent(name, &yaml);
+    }
+    let launch = home.launch().env("GREENROOM_LOG", "trace").env("ANTHROPIC_API_KEY", ANTHROPIC_KEY);
+    let launch = launch
+        .env("ANTHROPIC_BASE_URL", anthropic.url())
+        .envs(AWS.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let node = launch.env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", bedrock.url()).begin().await;
+
+    let mut seen = Vec::new();
+    for agent in ["anthropic", "bedrock"] {
+        for (input, fits) in [("once", "fine"), ("twice", "refused"), ("thrice", "")] {
+            let invoke = node.request("POST", &format!("/v1/agents/{agent}/invoke?wait=30s"));
+            let text = kit::http::send(invoke.json(&json!({ "input": input }))).await.text;
+            assert!(text.contains(fits), "{agent}, {input}: {text}");
+            seen.push((agent, text));
+        }
+    }
+    let shown = |vendor: &Vendor, header: &str| vendor.asked()[0].header(header).unwrap_or_default().to_owned();
+    assert!(shown(&anthropic, "authorization").contains(ANTHROPIC_KEY), "the key is really used");
+    assert!(shown(&bedrock, "authorization").contains(AWS[0].1), "the key pair is really used");
+    for path in ["/health", "/v1/agents", "/v1/tree", "/v1/executions", "/v1/dead-letters"] {
+        seen.push((path, kit::http::send(node.request("GET", path)).await.expect(200).text));
+    }
+    seen.push(("the node's output", node.process.stdout() + &node.process.stderr()));
+    for (place, text) in &seen {
+        for secret in [ANTHROPIC_KEY, AWS[0].1, AWS[1].1, AWS[2].1] {
             let at = text.find(secret).map(|at| text[at.saturating_sub(200)..].chars().take(400).collect::<String>());
             assert!(at.is_none(), "{place} tells a secret: {at:?}");
         }

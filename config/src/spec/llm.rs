@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{AnthropicOptions, CapabilityWords, Price, PromptCache};
 use crate::HumanDuration;
 
 /// Which model an agent asks.
@@ -39,6 +40,22 @@ pub struct LlmConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(min = 1)))]
     pub api_key_env: Option<String>,
+    /// For how long the provider remembers the beginning of a conversation (Anthropic, Bedrock).
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[garde(skip)]
+    pub cache: PromptCache,
+    /// What only Anthropic has.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[garde(dive)]
+    pub anthropic: AnthropicOptions,
+    /// What the model's tokens cost, where the price data that come with this version do not know it or are wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub price: Option<Price>,
+    /// What the model takes, where the table that comes with this version does not know it or is wrong.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[garde(dive)]
+    pub capabilities: CapabilityWords,
     /// Tried in this order when the first cannot answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(dive, length(max = 5))]
@@ -47,6 +64,10 @@ pub struct LlmConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(dive)]
     pub script: Vec<ScriptRule>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn default_max_tokens() -> u32 {

@@ -68,6 +68,11 @@ impl Llm for Fallback {
         })
     }
 
+    fn context_window(&self) -> Option<u64> {
+        // The smallest: what fits into it can be handed on to any.
+        std::iter::once(&self.first).chain(&self.others).filter_map(|member| member.context_window()).min()
+    }
+
     fn count_tokens(&self, request: &Request) -> BoxFuture<'_, Result<Usage, Error>> {
         self.first.count_tokens(request)
     }

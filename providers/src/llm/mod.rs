@@ -7,18 +7,27 @@
 //!
 //! - `registry`: from an agent's `llm_config` to a provider that can be asked, or the reason why there is none
 //! - `retry`: the only retry engine; `fallback`: the next model when this one cannot answer
+//! - `priced`: the operator's price in the place of the table's; `form`: asking for a form in words
+//! - `anthropic`: Anthropic's Messages API; `bedrock`: Amazon Bedrock's Converse
+//! - `thought`, `prompt_cache`: how hard a model thinks and how long a provider remembers, for those two
 //! - `openai`: OpenAI and every server that speaks its chat completions; `scripted`: the stand-in without a model
 //! - `wire`: what providers over HTTP share; `generator`: streams written as plain `async` code; `estimate`: tokens, when
 //!   nobody counts them
 
+mod anthropic;
+mod bedrock;
 mod estimate;
 mod fallback;
+mod form;
 mod generator;
 mod http;
 mod openai;
+mod priced;
+mod prompt_cache;
 mod registry;
 mod retry;
 mod scripted;
+mod thought;
 mod wire;
 
 #[cfg(test)]

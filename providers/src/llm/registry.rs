@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use greenroom_config::{
     Environment,
-    spec::{LlmConfig, Provider},
+    spec::{CapabilityWords, LlmConfig, Provider},
 };
 use greenroom_contract::port::llm::Llm;
 use reqwest::Client;
 
 use super::{
+    anthropic, bedrock,
     fallback::Fallback,
     openai::{Dialect, OpenAi, Options, listed_models, parse_base_url},
+    priced::Priced,
     retry::Retry,
     scripted::Scripted,
 };
@@ -28,12 +30,13 @@ const OPENAI_URL: &str = "OPENAI_BASE_URL";
 pub struct Providers {
     env: Environment,
     http: Client,
+    bedrock: bedrock::Door,
 }
 
 impl Providers {
     /// A registry over this environment, whose providers call through this client (see [`crate::http_client`]).
     pub fn new(env: &Environment, http: Client) -> Self {
-        Self { env: env.clone(), http }
+        Self { env: env.clone(), http, bedrock: bedrock::Door::default() }
     }
 
     /// The provider that `config` asks for, with its retries and its fallback chain.
@@ -50,6 +53,9 @@ impl Providers {
             // The address and the key's name were the first one's.
             base_url: None,
             api_key_env: None,
+            // What is known of the first one's model is not true of another's.
+            price: None,
+            capabilities: CapabilityWords::default(),
             fallback: Vec::new(),
             ..config.clone()
         });
@@ -79,30 +85,52 @@ impl Providers {
     }
 
     async fn one(&self, config: &LlmConfig) -> Result<Arc<dyn Llm>, Unusable> {
-        match config.provider {
+        let llm = match config.provider {
             Provider::Auto => self.auto(config).await,
-            Provider::Scripted => Ok(Arc::new(Scripted::new(config.script.clone()))),
+            Provider::Scripted => Ok(Arc::new(Scripted::new(config.script.clone())) as Arc<dyn Llm>),
             Provider::Openai => self.openai(config),
             Provider::OpenaiCompatible => self.compatible(config),
-            Provider::Anthropic | Provider::Bedrock | Provider::Ollama => Err(Unusable::new(
+            Provider::Anthropic => self.anthropic(config, model(config)?),
+            Provider::Bedrock => self.bedrock(config, model(config)?).await,
+            Provider::Ollama => Err(Unusable::new(
                 format!("the provider {:?} is not built yet in this version", config.provider.as_str()),
-                "use openai, openai-compatible or scripted (Ollama serves openai-compatible under /v1)",
+                "use anthropic, bedrock, openai, openai-compatible or scripted (Ollama serves openai-compatible under /v1)",
             )),
-        }
+        };
+        Ok(Priced::over(llm?, config.price))
     }
 
-    /// The first usable of those that are built: OpenAI or whatever speaks like it at `OPENAI_BASE_URL`, else the
-    /// stand-in.
+    async fn bedrock(&self, config: &LlmConfig, model: String) -> Result<Arc<dyn Llm>, Unusable> {
+        Ok(Arc::new(Retry::new(Arc::new(self.bedrock.open(&self.env, config, model).await?))))
+    }
+
+    fn anthropic(&self, config: &LlmConfig, model: String) -> Result<Arc<dyn Llm>, Unusable> {
+        Ok(Arc::new(Retry::new(Arc::new(anthropic::open(&self.env, &self.http, config, model)?))))
+    }
+
+    /// The first usable of those that are built: Anthropic by its key, OpenAI or whatever speaks like it at
+    /// `OPENAI_BASE_URL`, Bedrock by its credentials, else the stand-in.
     async fn auto(&self, config: &LlmConfig) -> Result<Arc<dyn Llm>, Unusable> {
+        // A key that the file names is for the server that the file names, which is never Anthropic's here.
+        if config.base_url.is_none()
+            && config.api_key_env.is_none()
+            && self.text(anthropic::key_name(config))?.is_some()
+        {
+            let model = config.model.clone().unwrap_or_else(|| anthropic::DEFAULT_MODEL.to_owned());
+            return self.anthropic(config, model);
+        }
         let base_url = match &config.base_url {
             Some(url) => Some(url.clone()),
             None => self.text(OPENAI_URL)?,
         };
         if base_url.is_none() && self.key(config)?.is_none() {
-            let anthropic = self.text("ANTHROPIC_API_KEY")?.is_some();
-            let hint = if anthropic { " (ANTHROPIC_API_KEY is set, but Anthropic is not built yet)" } else { "" };
+            if config.api_key_env.is_none() && bedrock::has_credentials(&self.env)? {
+                let model = config.model.clone().unwrap_or_else(|| bedrock::DEFAULT_MODEL.to_owned());
+                return self.bedrock(config, model).await;
+            }
             tracing::info!(
-                "Neither {OPENAI_KEY} nor {OPENAI_URL} is set{hint}: the scripted stand-in answers in place of a model."
+                "None of ANTHROPIC_API_KEY, {OPENAI_KEY}, {OPENAI_URL} and AWS's credentials with a region is set: the \
+                 scripted stand-in answers in place of a model."
             );
             return Ok(Arc::new(Scripted::new(config.script.clone())));
         }

@@ -46,8 +46,13 @@ async fn model_server(key: Option<&'static str>) -> (String, task::Scoped) {
 async fn auto_takes_what_is_there() {
     let auto = || json!({ "provider": "auto" });
     assert_eq!(named(auto(), &[]).await, pair("scripted", "script"));
-    assert_eq!(named(auto(), &[("ANTHROPIC_API_KEY", "sk-a")]).await, pair("scripted", "script"));
+    assert_eq!(named(auto(), &[("ANTHROPIC_API_KEY", "sk-a")]).await, pair("anthropic", "claude-haiku-5-5"));
+    let keys = [("OPENAI_API_KEY", "sk-o"), ("ANTHROPIC_API_KEY", "sk-a")];
+    assert_eq!(named(auto(), &keys).await, pair("anthropic", "claude-haiku-5-5"));
     assert_eq!(named(auto(), &[("OPENAI_API_KEY", "sk-o")]).await, pair("openai", "gpt-6-luna"));
+    let aws = [("AWS_BEARER_TOKEN_BEDROCK", "b"), ("AWS_REGION", "us-east-1")];
+    assert_eq!(named(auto(), &aws).await, pair("bedrock", "anthropic.claude-haiku-5-5"));
+    assert_eq!(named(auto(), &aws[..1]).await, pair("scripted", "script"), "without a region it has no address");
     let (base, _task) = model_server(None).await;
     assert_eq!(named(auto(), &[("OPENAI_BASE_URL", &base)]).await, pair("openai-compatible", "llama-5"));
     let (base, _task) = model_server(Some("Bearer sk-o")).await;
@@ -79,7 +84,17 @@ async fn what_cannot_be_used_says_why_and_what_to_do() {
         (json!({ "provider": "openai" }), vec![("OPENAI_API_KEY", "sk-o")], "needs a model"),
         (json!({ "provider": "openai-compatible", "model": "m" }), vec![], "server's address"),
         (json!({ "provider": "openai-compatible", "model": "m", "base_url": "nonsense" }), vec![], "malformed"),
-        (json!({ "provider": "anthropic", "model": "m" }), vec![], "not built yet"),
+        (json!({ "provider": "anthropic", "model": "m" }), vec![], "ANTHROPIC_API_KEY is not set"),
+        (
+            json!({ "provider": "bedrock", "model": "m" }),
+            vec![("AWS_BEARER_TOKEN_BEDROCK", "canary")],
+            "AWS_REGION is not set",
+        ),
+        (
+            json!({ "provider": "bedrock", "model": "m" }),
+            vec![("AWS_ACCESS_KEY_ID", "canary"), ("AWS_REGION", "us-east-1")],
+            "AWS_SECRET_ACCESS_KEY is not set",
+        ),
         (json!({ "provider": "ollama", "model": "m" }), vec![], "not built yet"),
         (
             json!({ "provider": "openai", "model": "m" }),
@@ -104,6 +119,7 @@ async fn a_chain_leaves_out_what_cannot_be_used() {
     assert_eq!(llm.complete(request("hi")).await.unwrap().text(), "from the script");
     assert_eq!(named(chain, &[("OPENAI_API_KEY", "sk-o")]).await, pair("openai", "gpt-6-luna"));
     let none = json!({ "provider": "openai", "model": "m", "fallback": [{ "provider": "bedrock", "model": "m" }] });
-    let unusable = build(none, &[]).await.err().unwrap();
+    // Half a key pair, so that AWS's own chain is not asked, which would look round on this machine.
+    let unusable = build(none, &[("AWS_ACCESS_KEY_ID", "half")]).await.err().unwrap();
     assert!(unusable.reason.contains("OPENAI_API_KEY"), "the first one's reason: {unusable}");
 }

@@ -81,6 +81,10 @@ impl Llm for Retry {
         })
     }
 
+    fn context_window(&self) -> Option<u64> {
+        self.inner.context_window()
+    }
+
     fn count_tokens(&self, request: &Request) -> BoxFuture<'_, Result<Usage, Error>> {
         self.inner.count_tokens(request)
     }

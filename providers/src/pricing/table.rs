@@ -1,10 +1,10 @@
 //! The data file, and how a model is found in it.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde::Deserialize;
 
-use super::{ChatTools, Sampling};
+use super::{Capabilities, rates::Rates};
 
 /// Which prices this build knows.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -18,7 +18,7 @@ pub struct PriceList {
     pub(super) models: Vec<Model>,
 }
 
-/// One model. Prices are US dollars per million tokens, which is the same number as millionths of a dollar per token.
+/// One model. Prices are US dollars per million tokens.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Model {
     pub(super) provider: String,
@@ -27,21 +27,21 @@ pub(super) struct Model {
     pub(super) rates: Rates,
     /// Other rates for the whole request when its input is longer than this.
     pub(super) long: Option<LongContext>,
-    pub(super) max_output: Option<u32>,
+    /// What the vendor's terms multiply the price with.
     #[serde(default)]
-    pub(super) sampling: Sampling,
+    multipliers: BTreeMap<String, f64>,
+    /// When the vendor takes it away (ISO 8601).
     #[serde(default)]
-    pub(super) chat_tools: ChatTools,
+    pub(super) deprecated: Option<String>,
+    #[serde(flatten)]
+    pub(super) capabilities: Capabilities,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct Rates {
-    pub(super) input: f64,
-    pub(super) output: f64,
-    /// Absent: the provider gives no discount, a cached token costs what a fresh one costs.
-    pub(super) cache_read: Option<f64>,
-    /// Absent: the provider does not charge extra for writing.
-    pub(super) cache_write: Option<f64>,
+impl Model {
+    /// What a term multiplies the price with, in thousandths.
+    pub(super) fn factor(&self, term: &str) -> Option<u128> {
+        self.multipliers.get(term).map(|factor| (factor * 1000.0).round() as u128)
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -60,6 +60,11 @@ static TABLE: LazyLock<PriceList> = LazyLock::new(|| {
 /// The prices that this build knows, with their date and source.
 pub fn price_list() -> &'static PriceList {
     &TABLE
+}
+
+/// When the vendor takes a model away, if it has said so (ISO 8601).
+pub fn deprecated(provider: &str, model: &str) -> Option<&'static str> {
+    find(provider, model)?.deprecated.as_deref()
 }
 
 /// Finds a model by its name, or by its name with a snapshot's date (`gpt-6-luna-2026-09-01`) taken off.
@@ -87,9 +92,11 @@ mod tests {
     #[test]
     fn the_data_file_is_read_whole() {
         let table = price_list();
-        assert_eq!(table.version, 1);
+        assert_eq!(table.version, 2);
         assert!(!table.date.is_empty() && !table.source.is_empty());
         assert_eq!(table.models.len(), 31);
+        assert_eq!(deprecated("bedrock", "meta.llama3-1-8b-instruct-v1:0"), Some("2027-03-30"));
+        assert_eq!(deprecated("anthropic", "claude-opus-5-5"), None);
     }
 
     #[test]

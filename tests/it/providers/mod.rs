@@ -2,12 +2,13 @@
 //!
 //! - `subject`: a provider and the server that it is played against; `subjects`: all of them
 //! - `suite`: the list; `answers`: what is said; `faults`: what goes wrong, and how often it is tried again;
-//!   `waits`: when
+//!   `waits`: when; `money`: what it costs, against a table that was not made by this code
 //!
 //! To add a provider: a dialect in `tests/kit/vendor`, and a line in `subjects`.
 
 mod answers;
 mod faults;
+mod money;
 mod subject;
 mod subjects;
 mod suite;

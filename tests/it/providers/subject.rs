@@ -45,11 +45,16 @@ pub(super) struct Stage {
 impl Subject {
     /// A server that has nothing to say yet, and the provider.
     pub(super) async fn stage(&self) -> Stage {
+        self.stage_at(self.config).await
+    }
+
+    /// The same with another `llm_config`.
+    pub(super) async fn stage_at(&self, config: impl Fn(&str) -> Value) -> Stage {
         rustls::crypto::ring::default_provider().install_default().ok();
         let vendor = Vendor::start(Arc::clone(&self.dialect)).await;
         let env = (self.env)(&vendor.url());
         let env = Environment::from_pairs(env.iter().map(|(name, value)| (*name, value.as_str())));
-        let config = serde_json::from_value((self.config)(&vendor.url())).unwrap_or_else(|error| panic!("{error}"));
+        let config = serde_json::from_value(config(&vendor.url())).unwrap_or_else(|error| panic!("{error}"));
         let http = greenroom_providers::http_client().unwrap_or_else(|error| panic!("{error}"));
         let llm = Providers::new(&env, http).build(&config).await.unwrap_or_else(|error| panic!("{error}"));
         Stage { vendor, llm }

@@ -12,6 +12,10 @@ use super::{
 
 provider_suite! {
     chat_completions => super::chat_completions;
+    anthropic => super::anthropic;
+    anthropic_by_its_older_version => super::anthropic_by_its_older_version;
+    bedrock => super::bedrock;
+    bedrock_with_a_key_pair => super::bedrock_with_a_key_pair;
 }
 
 /// Any server that speaks chat completions.
@@ -23,5 +27,66 @@ fn chat_completions() -> Subject {
         nanodollars: None,
         pictures: false,
         forms: false,
+    }
+}
+
+pub(super) fn anthropic() -> Subject {
+    Subject {
+        dialect: Arc::new(vendor::Anthropic),
+        config: |_| json!({ "provider": "anthropic", "model": "claude-sonnet-5-5", "cache": "1h" }),
+        env: |url| vec![("ANTHROPIC_BASE_URL", url.to_owned()), ("ANTHROPIC_API_KEY", KEY.to_owned())],
+        nanodollars: Some([2000, 100, 2500, 4000, 10_000]),
+        pictures: true,
+        forms: true,
+    }
+}
+
+fn anthropic_by_its_older_version() -> Subject {
+    let config: fn(&str) -> _ = |url| {
+        json!({
+            "provider": "anthropic", "model": "claude-haiku-4-5", "base_url": url, "cache": "off",
+            "anthropic": { "version": "2023-06-01", "betas": ["some-beta-2026-01-01"] },
+        })
+    };
+    Subject {
+        config,
+        env: |_| vec![("ANTHROPIC_API_KEY", KEY.to_owned())],
+        nanodollars: Some([1000, 100, 1250, 2000, 5000]),
+        ..anthropic()
+    }
+}
+
+pub(super) fn bedrock() -> Subject {
+    Subject {
+        dialect: Arc::new(vendor::Bedrock),
+        config: |_| json!({ "provider": "bedrock", "model": "us.anthropic.claude-haiku-4-5-20251001-v1:0" }),
+        env: |url| {
+            let named = [("AWS_BEARER_TOKEN_BEDROCK", KEY), ("AWS_REGION", "us-east-1")];
+            let named = named.map(|(name, value)| (name, value.to_owned()));
+            named.into_iter().chain([("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", url.to_owned())]).collect()
+        },
+        nanodollars: Some([1100, 110, 1375, 2200, 5500]),
+        pictures: true,
+        forms: true,
+    }
+}
+
+/// A Llama, which takes neither pictures nor forms, and a temporary key pair.
+fn bedrock_with_a_key_pair() -> Subject {
+    Subject {
+        config: |url| json!({ "provider": "bedrock", "model": "us.meta.llama4-scout-17b-instruct-v1:0", "base_url": url }),
+        env: |_| {
+            let named = [
+                ("AWS_ACCESS_KEY_ID", "AKID-canary-of-a-key-id"),
+                ("AWS_SECRET_ACCESS_KEY", "canary/of+a+secret"),
+                ("AWS_SESSION_TOKEN", "canary-of-a-session"),
+                ("AWS_DEFAULT_REGION", "eu-west-1"),
+            ];
+            named.map(|(name, value)| (name, value.to_owned())).to_vec()
+        },
+        nanodollars: Some([170, 170, 170, 170, 660]),
+        pictures: false,
+        forms: false,
+        ..bedrock()
     }
 }

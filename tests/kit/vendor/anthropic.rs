@@ -44,7 +44,7 @@ impl Dialect for Anthropic {
             frames.extend(block_frames(index, block, strange));
         }
         let end = json!({ "stop_reason": reason(said.ending), "stop_sequence": null });
-        frames.push(other("message_delta", json!({ "delta": end, "usage": usage(said.tokens) })));
+        frames.push(Frame::end(event("message_delta", json!({ "delta": end, "usage": usage(said.tokens) }))));
         frames.push(other("message_stop", json!({})));
         frames
     }

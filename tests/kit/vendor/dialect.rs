@@ -55,17 +55,24 @@ pub struct Frame {
     pub bytes: Bytes,
     /// Whether it holds text of the answer.
     pub text: bool,
+    /// Whether it says why the model stopped.
+    pub end: bool,
 }
 
 impl Frame {
     /// A piece without text.
     pub fn other(bytes: impl Into<Bytes>) -> Self {
-        Self { bytes: bytes.into(), text: false }
+        Self { bytes: bytes.into(), text: false, end: false }
+    }
+
+    /// A piece that says why the model stopped.
+    pub fn end(bytes: impl Into<Bytes>) -> Self {
+        Self { end: true, ..Self::other(bytes) }
     }
 
     /// A piece with text.
     pub fn text(bytes: impl Into<Bytes>) -> Self {
-        Self { bytes: bytes.into(), text: true }
+        Self { bytes: bytes.into(), text: true, end: false }
     }
 }
 

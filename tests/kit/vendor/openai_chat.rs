@@ -59,7 +59,7 @@ impl Dialect for OpenAiChat {
                 }
             }
         }
-        frames.push(Frame::other(chunk(json!({}), reason(said.ending).into())));
+        frames.push(Frame::end(chunk(json!({}), reason(said.ending).into())));
         frames.push(Frame::other(event(&json!({ "model": model, "choices": [], "usage": usage(said.tokens) }))));
         frames.push(Frame::other("data: [DONE]\n\n"));
         frames

@@ -127,6 +127,8 @@ pub enum When {
     BeforeText,
     /// After its first text.
     AfterText,
+    /// After the model has stopped, before whatever follows: the count, in most dialects.
+    BeforeCount,
 }
 
 /// Why a server refuses; each vendor has its own words and numbers for it, or none.

@@ -208,6 +208,10 @@ fn steps(dialect: &dyn Dialect, exchange: &Exchange, asked: &Asked) -> Vec<Step>
     let until = |when| match when {
         When::BeforeText => send(&frames[..first_text]),
         When::AfterText => send(&frames[..=first_text]),
+        When::BeforeCount => match frames.iter().position(|frame| frame.end) {
+            Some(end) => send(&frames[..=end]),
+            None => panic!("{} does not say which frame ends the model's answer", dialect.name()),
+        },
     };
     let and = |mut steps: Vec<Step>, last| {
         steps.push(last);

@@ -26,8 +26,10 @@ pub struct Guard {
 pub fn start(log: &Log, data_dir: &Path) -> anyhow::Result<Guard> {
     // The actor library opens a span of its own for each actor, whose fields would only stand in the way of ours; the
     // tool library prints what servers send, which may be anything; the broker's client warns of returned messages with
-    // their whole content.
-    let directives = format!("ractor=warn,rmcp=off,lapin=error,{}", log.filter);
+    // their whole content; AWS's SDK prints requests with their credentials.
+    const OTHERS: &str = "ractor=warn,rmcp=off,lapin=error,aws_config=warn,aws_runtime=warn,aws_sigv4=warn,\
+        aws_smithy_runtime=warn,aws_smithy_http=warn,aws_smithy_http_client=warn";
+    let directives = format!("{OTHERS},{}", log.filter);
     let filter = || EnvFilter::try_new(&directives).map_err(|error| anyhow::anyhow!("GREENROOM_LOG: {error}"));
     let folder = data_dir.join("logs");
     // Asked for before the appender is, which complains on standard error of a folder that it then makes.
