@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use greenroom_contract::port::state::OutboxRow;
+use greenroom_contract::port::state::{OutboxId, OutboxRow, Outgoing};
 use tokio::sync::Notify;
 
 /// Rows in the relay's tray at most. Beyond this it takes them from the store, at its own pace.
@@ -35,6 +35,17 @@ impl Outbox {
     pub fn hand(&self, row: OutboxRow) {
         self.lock().push(row);
         self.bell.notify_one();
+    }
+
+    /// Hands over what an execution has left, each with the id of its row where it is leased to this node's relay; for
+    /// the rest the relay is rung.
+    pub(crate) fn hand_all(&self, left: Vec<Outgoing>, leased: &[Option<OutboxId>]) {
+        for (at, outgoing) in left.into_iter().enumerate() {
+            match leased.get(at).copied().flatten() {
+                Some(id) => self.hand(OutboxRow { id, outgoing, attempts: 0 }),
+                None => self.ring(),
+            }
+        }
     }
 
     /// What was handed over, oldest first.

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use greenroom_config::AgentSpec;
 use greenroom_contract::{
     BoxFuture, Event, EventId, MicroUsd, ReplyTo,
-    execution::{Claimed, Failure},
-    port::state::{Conclusion, Finish, Outgoing},
+    execution::{Claimed, Failure, Fence},
+    port::state::{Conclusion, Error, Finish, OutboxId, Outgoing},
     status::ExecutionStatus,
 };
 use serde_json::{Value, json};
@@ -178,18 +178,31 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
     let finish = Finish { conclusion, settle, checkpoint, outbox };
     let (ports, fence) = (Arc::clone(&context.ports), context.claimed.fence);
     context.progress.begin("end".to_owned(), END);
-    match persist_under(Some(&context.pulse), "finish", || ports.state.finish(fence, finish.clone())).await {
-        Ok(()) => {
-            ports.outbox.ring();
+    match persist_under(Some(&context.pulse), "finish", || end(&ports, fence, finish.clone())).await {
+        Ok(leased) => {
+            if !succeeded {
+                // A dead letter is told of, too.
+                ports.outbox.ring();
+            }
+            ports.outbox.hand_all(finish.outbox, &leased);
             ports.ended.tell(fence.execution);
             ending
         }
-        Err(greenroom_contract::port::state::Error::Fenced) => fenced(),
+        Err(Error::Fenced) => fenced(),
         Err(error) => {
             tracing::error!(%error, "The end of an execution was refused by the store.");
             Ending::Crashed(Failure::new("finish_refused", error.to_string()))
         }
     }
+}
+
+/// Writes the end. Says of each row for the outbox whether it is leased to this node's relay, where that has room.
+async fn end(ports: &Ports, fence: Fence, finish: Finish) -> Result<Vec<Option<OutboxId>>, Error> {
+    if ports.outbox.has_room() {
+        return ports.state.finish_leased(fence, finish, &ports.node).await;
+    }
+    ports.state.finish(fence, finish).await?;
+    Ok(Vec::new())
 }
 
 /// The journal keeps the last call, which is finished and paid for; the rest is for whoever goes on.

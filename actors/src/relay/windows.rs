@@ -1,4 +1,4 @@
-//! Windows on their way: several at a time, each of which is sent and then settled.
+//! Windows on their way: several at a time, each of which is sent. What was published is marked so in batches.
 
 use std::{collections::HashSet, future::Future, pin::pin, time::Duration};
 
@@ -20,7 +20,9 @@ use crate::execution::persist;
 const AT_ONCE: usize = 8;
 /// How long commands that were published wait to be marked so. Nearly all are in an inbox by then and need no mark; it is
 /// far less than the lease that keeps other relays from them.
-const MARK_AFTER: Duration = Duration::from_millis(500);
+const MARK_COMMANDS: Duration = Duration::from_millis(500);
+/// How long other events wait: long enough to gather, and what a crash repeats is little.
+const MARK_FACTS: Duration = Duration::from_millis(100);
 /// So many are marked sooner.
 const MOST_UNMARKED: usize = 500;
 
@@ -30,24 +32,64 @@ pub(super) struct Windows<'a> {
     flying: FuturesUnordered<BoxFuture<'a, Result<Landed, Failure>>>,
     /// Rows of which the store does not know yet what became of them. After a long absence it hands them out again.
     in_hand: HashSet<OutboxId>,
-    unmarked: Vec<OutboxId>,
-    mark_at: Option<Instant>,
+    commands: Unmarked,
+    facts: Unmarked,
 }
 
 /// What a window leaves behind.
+#[derive(Default)]
 struct Landed {
     /// Replies were in it: the next one to an address may be due now.
     replied: bool,
-    /// Commands that were published.
+    /// Commands that were published: a queue had to take them.
     commands: Vec<OutboxId>,
+    /// Other events that were published.
+    facts: Vec<OutboxId>,
     /// Rows that are settled.
     settled: Vec<OutboxId>,
+}
+
+/// Rows that were published and are not marked so.
+struct Unmarked {
+    ids: Vec<OutboxId>,
+    after: Duration,
+    at: Option<Instant>,
+}
+
+impl Unmarked {
+    fn new(after: Duration) -> Self {
+        Self { ids: Vec::new(), after, at: None }
+    }
+
+    fn add(&mut self, ids: Vec<OutboxId>) {
+        self.ids.extend(ids);
+        if !self.ids.is_empty() {
+            let at = self.at.get_or_insert_with(|| Instant::now() + self.after);
+            if self.ids.len() >= MOST_UNMARKED {
+                *at = Instant::now();
+            }
+        }
+    }
+
+    /// What is due to be marked.
+    fn take_due(&mut self, now: Instant) -> Vec<OutboxId> {
+        match self.at {
+            Some(at) if at <= now => self.take(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn take(&mut self) -> Vec<OutboxId> {
+        self.at = None;
+        std::mem::take(&mut self.ids)
+    }
 }
 
 impl<'a> Windows<'a> {
     pub(super) fn new(outlet: &'a Outlet) -> Self {
         let (flying, in_hand) = (FuturesUnordered::new(), HashSet::new());
-        Self { outlet, flying, in_hand, unmarked: Vec::new(), mark_at: None }
+        let (commands, facts) = (Unmarked::new(MARK_COMMANDS), Unmarked::new(MARK_FACTS));
+        Self { outlet, flying, in_hand, commands, facts }
     }
 
     /// Sends a window off, without what is in hand already; waits first if too many are on their way.
@@ -79,8 +121,9 @@ impl<'a> Windows<'a> {
     /// Resolves when the next window has landed, or marks are due, with whether the store should be looked at; never while
     /// there is nothing of both. Cancelling it loses nothing.
     pub(super) async fn next(&mut self) -> Result<bool, Failure> {
+        let due = self.commands.at.into_iter().chain(self.facts.at).min();
         let marks = async {
-            match self.mark_at {
+            match due {
                 Some(at) => tokio::time::sleep_until(at).await,
                 None => std::future::pending().await,
             }
@@ -88,61 +131,66 @@ impl<'a> Windows<'a> {
         let landed = tokio::select! {
             Some(landed) = self.flying.next(), if !self.flying.is_empty() => landed?,
             () = marks => {
-                self.mark();
+                let now = Instant::now();
+                let mut ids = self.commands.take_due(now);
+                ids.extend(self.facts.take_due(now));
+                self.mark(ids);
                 return Ok(false);
             }
         };
         for id in &landed.settled {
             self.in_hand.remove(id);
         }
-        self.unmarked.extend(landed.commands);
-        if self.unmarked.len() >= MOST_UNMARKED {
-            self.mark();
-        } else if !self.unmarked.is_empty() {
-            self.mark_at.get_or_insert_with(|| Instant::now() + MARK_AFTER);
-        }
+        self.commands.add(landed.commands);
+        self.facts.add(landed.facts);
         Ok(landed.replied)
     }
 
     /// Awaits every window, and marks what they published.
     pub(super) async fn land(&mut self) -> Result<(), Failure> {
-        while !self.flying.is_empty() || !self.unmarked.is_empty() {
+        loop {
             if self.flying.is_empty() {
-                self.mark();
+                let mut ids = self.commands.take();
+                ids.extend(self.facts.take());
+                self.mark(ids);
+            }
+            if self.flying.is_empty() {
+                return Ok(());
             }
             self.next().await?;
         }
-        Ok(())
     }
 
-    fn mark(&mut self) {
-        self.mark_at = None;
-        let (outlet, settled) = (self.outlet, std::mem::take(&mut self.unmarked));
+    fn mark(&mut self, settled: Vec<OutboxId>) {
+        let outlet = self.outlet;
         if settled.is_empty() {
             return;
         }
         self.flying.push(Box::pin(async move {
             settle(outlet, settled.iter().map(|id| (*id, OutboxOutcome::Published)).collect()).await?;
-            Ok(Landed { replied: false, commands: Vec::new(), settled })
+            Ok(Landed { settled, ..Landed::default() })
         }));
     }
 }
 
 async fn window(outlet: &Outlet, rows: Vec<OutboxRow>) -> Result<Landed, Failure> {
     let is_command = |row: &OutboxRow| matches!(row.outgoing, Outgoing::Event { mandatory: true, .. });
+    let commands: HashSet<OutboxId> = rows.iter().filter(|row| is_command(row)).map(|row| row.id).collect();
     let replied = rows.iter().any(|row| matches!(row.outgoing, Outgoing::Reply { .. }));
-    let mut commands: Vec<OutboxId> = rows.iter().filter(|row| is_command(row)).map(|row| row.id).collect();
-    let outcomes = send(outlet, rows).await;
-    let published = |id: &OutboxId| {
-        outcomes.iter().any(|(settled, outcome)| settled == id && matches!(outcome, OutboxOutcome::Published))
-    };
-    commands.retain(published);
-    let rest: Vec<_> = outcomes.into_iter().filter(|(id, _)| !commands.contains(id)).collect();
-    let settled = rest.iter().map(|(id, _)| *id).collect();
+    let mut landed = Landed { replied, ..Landed::default() };
+    let mut rest = Vec::new();
+    for (id, outcome) in send(outlet, rows).await {
+        match outcome {
+            OutboxOutcome::Published if commands.contains(&id) => landed.commands.push(id),
+            OutboxOutcome::Published => landed.facts.push(id),
+            other => rest.push((id, other)),
+        }
+    }
+    landed.settled = rest.iter().map(|(id, _)| *id).collect();
     if !rest.is_empty() {
         settle(outlet, rest).await?;
     }
-    Ok(Landed { replied, commands, settled })
+    Ok(landed)
 }
 
 async fn settle(outlet: &Outlet, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> Result<(), Failure> {

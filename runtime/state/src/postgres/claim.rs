@@ -113,12 +113,14 @@ async fn end_unreadable(store: &PostgresState, fence: Fence, agent: &AgentId, er
     tracing::error!(%error, %agent, execution_id = %fence.execution, "An execution cannot be read and is ended.");
     let failure = Failure::new("unreadable", format!("the store's copy of the event or journal is damaged: {error}"));
     let conclusion = Conclusion::Ended { status: ExecutionStatus::Failed, failure };
-    finish::finish(store, fence, Finish { conclusion, settle: None, checkpoint: None, outbox: Vec::new() }).await
+    let end = Finish { conclusion, settle: None, checkpoint: None, outbox: Vec::new() };
+    finish::finish(store, fence, end, None).await.map(drop)
 }
 
 pub(super) async fn release(store: &PostgresState, fence: Fence, why: Release) -> Result<()> {
+    // The status in a form that keeps the planner from going through the index of everything that runs.
     const SQL: &str = "UPDATE executions SET status = 'queued', available_at = now_ms($1), crashes = crashes + $4 \
-         WHERE id = $2 AND epoch = $3 AND status = 'running'";
+         WHERE id = $2 AND epoch = $3 AND status || '' = 'running'";
     let call = calling::<(), _>(move |conn, now| {
         Box::pin(async move {
             let released = sqlx::query(SQL)

@@ -1,11 +1,11 @@
 //! The end of an attempt, in one transaction with everything that it leaves behind.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use greenroom_contract::{
-    AgentId, BoxFuture, EventId, ExecutionId,
+    AgentId, BoxFuture, EventId, ExecutionId, NodeId,
     execution::{Failure, Fence},
-    port::state::{Conclusion, Finish, Result},
+    port::state::{Conclusion, Finish, OutboxId, Result},
     status::ExecutionStatus,
 };
 use sqlx::PgConnection;
@@ -13,11 +13,12 @@ use sqlx::PgConnection;
 use super::{
     ask::{Ask, Batched, Waiting, calling, key},
     checkpoint::Prepared,
-    columns::wait_ms,
+    columns::{Columns, wait_ms},
     dead,
     fault::{Fault, Job},
     journal::verdict,
     options::Now,
+    relay::LEASE_MS,
     settling::{Outcomes, Settling},
     store::PostgresState,
     undelivered,
@@ -35,6 +36,8 @@ pub(super) struct Finishing {
     end: End,
     checkpoint: Option<Prepared>,
     outbox: Vec<(NewRow, Option<ExecutionId>, Vec<u8>)>,
+    /// Whose relay gets what is sent.
+    node: Option<NodeId>,
 }
 
 /// How the attempt ended.
@@ -48,7 +51,13 @@ struct End {
     dead: bool,
 }
 
-pub(super) async fn finish(store: &PostgresState, fence: Fence, finish: Finish) -> Result<()> {
+/// Ends an attempt, and leases the events that it sends to the relay of `node`, if one is named.
+pub(super) async fn finish(
+    store: &PostgresState,
+    fence: Fence,
+    finish: Finish,
+    node: Option<NodeId>,
+) -> Result<Vec<Option<OutboxId>>> {
     let Finish { conclusion, settle, checkpoint, outbox } = finish;
     let mut rows = Vec::with_capacity(outbox.len());
     for outgoing in outbox {
@@ -62,6 +71,7 @@ pub(super) async fn finish(store: &PostgresState, fence: Fence, finish: Finish) 
         end: End::prepare(conclusion)?,
         checkpoint: checkpoint.map(Prepared::new).transpose()?,
         outbox: rows,
+        node,
     };
     if !request.end.dead {
         let lane = store.lane(key(fence.execution.as_bytes()));
@@ -69,16 +79,17 @@ pub(super) async fn finish(store: &PostgresState, fence: Fence, finish: Finish) 
     }
     let request = Arc::new([request]);
     let keys = request[0].keys();
-    let call = calling::<(), _>(move |conn, now| {
+    let call = calling::<Vec<Option<OutboxId>>, _>(move |conn, now| {
         let request = Arc::clone(&request);
         Box::pin(async move {
+            let mut leased = Vec::new();
             for answer in write(request.as_slice(), conn, now).await? {
-                answer?;
+                leased = answer?;
             }
-            match &request[0].end.failure {
-                Some(failure) => dead::bury(conn, request[0].fence.execution, failure, now).await,
-                None => Ok(()),
+            if let Some(failure) = &request[0].end.failure {
+                dead::bury(conn, request[0].fence.execution, failure, now).await?;
             }
+            Ok(leased)
         })
     });
     store.transaction(keys, call).await
@@ -111,19 +122,27 @@ impl End {
 }
 
 impl Batched for Finishing {
-    type Done = ();
+    /// For each row that it adds to the outbox its id, if it was leased.
+    type Done = Vec<Option<OutboxId>>;
 
     fn keys(&self) -> Vec<u64> {
         let state = self.checkpoint.as_ref().map(|state| key(&state.key));
         std::iter::once(key(self.fence.execution.as_bytes())).chain(state).collect()
     }
 
-    fn run<'a>(batch: &'a [Self], conn: &'a mut PgConnection, now: Now) -> BoxFuture<'a, Job<Vec<Result<()>>>> {
+    fn run<'a>(batch: &'a [Self], conn: &'a mut PgConnection, now: Now) -> BoxFuture<'a, Job<Vec<Result<Self::Done>>>> {
         Box::pin(write(batch, conn, now))
     }
 }
 
-async fn write(batch: &[Finishing], conn: &mut PgConnection, now: Now) -> Job<Vec<Result<()>>> {
+impl Finishing {
+    /// The relay that gets a row at once. A reply waits its turn.
+    fn lease_to(&self, row: &NewRow) -> Option<&str> {
+        self.node.as_ref().filter(|_| row.order_key.is_none()).map(NodeId::as_str)
+    }
+}
+
+async fn write(batch: &[Finishing], conn: &mut PgConnection, now: Now) -> Job<Vec<Result<Vec<Option<OutboxId>>>>> {
     const SQL: &str = include_str!("statements/finish.sql");
     let mut outcomes = Outcomes::default();
     batch.iter().for_each(|one| outcomes.push(one.settle.as_ref()));
@@ -169,22 +188,32 @@ async fn write(batch: &[Finishing], conn: &mut PgConnection, now: Now) -> Job<Ve
         .bind(messages().map(|(ord, ..)| ord).collect::<Vec<_>>())
         .bind(messages().map(|(_, place, _)| place).collect::<Vec<_>>())
         .bind(messages().map(|(.., body)| body).collect::<Vec<_>>())
+        .bind(rows().map(|(ord, (row, ..))| batch[ord as usize - 1].lease_to(row)).collect::<Vec<_>>())
+        .bind(LEASE_MS)
         .fetch_all(conn)
         .await?;
-    if answered.len() != batch.len() {
+    let Some((verdicts, sent)) = answered.split_at_checked(batch.len()) else {
         return Err(Fault::Wrong(format!("{} answers to {} ends", answered.len(), batch.len())));
-    }
+    };
+    let leased: HashMap<([u8; 16], &str), OutboxId> =
+        sent.iter().map(|row| Ok(((row.id(4)?, row.get_at(5)?), OutboxId(row.get_at(3)?)))).collect::<Job<_>>()?;
     let judge = |(row, one): (&sqlx::postgres::PgRow, &Finishing)| {
         let state = one.checkpoint.as_ref().map(|state| (state.key.agent.as_str(), state.replaces));
-        Ok(verdict(row)?.judge(one.settle.as_ref().map(Settling::place), None, state))
+        let judged = verdict(row)?.judge(one.settle.as_ref().map(Settling::place), None, state);
+        let id = |(row, ..): &(NewRow, _, _)| {
+            let event = row.event_id.as_ref().filter(|_| one.lease_to(row).is_some())?;
+            leased.get(&(*event.as_bytes(), row.topic.as_str())).copied()
+        };
+        Ok(judged.map(|()| one.outbox.iter().map(id).collect()))
     };
-    answered.iter().zip(batch).map(judge).collect()
+    verdicts.iter().zip(batch).map(judge).collect()
 }
 
 pub(super) async fn cancel(store: &PostgresState, execution: ExecutionId, failure: Failure) -> Result<bool> {
-    // The new epoch tells the one who works on it, at its next write.
+    // The new epoch tells the one who works on it, at its next write. Whether it has ended is asked in a form that keeps
+    // the planner from going through the index of everything that has not.
     const SQL: &str = "UPDATE executions SET status = 'cancelled', epoch = epoch + 1, finished_at = now_ms($1), \
-         error_code = $3, error_message = $4 WHERE id = $2 AND finished_at IS NULL";
+         error_code = $3, error_message = $4 WHERE id = $2 AND coalesce(finished_at, 0) = 0";
     let call = calling::<bool, _>(move |conn, now| {
         let failure = failure.clone();
         Box::pin(async move {

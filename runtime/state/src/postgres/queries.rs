@@ -18,6 +18,9 @@ use crate::{
 
 const LIST: List = List('e');
 
+/// Where the columns of a step begin in `execution.sql`.
+const STEP: usize = 23;
+
 const SELECT: &str = "SELECT seq, id, agent, event_id, event_type, trace_id, status, attempt, epoch, crashes, node, \
          priority, source, error_code, error_message, created_at, started_at, finished_at, available_at, \
          (SELECT sum(cost)::bigint FROM steps WHERE execution = executions.seq), \
@@ -55,12 +58,25 @@ pub(super) async fn execution(store: &PostgresState, id: ExecutionId) -> Result<
     }
 }
 
+/// One statement for the execution and its journal, because nearly every caller waits for both.
 async fn arrived(conn: &mut PgConnection, id: ExecutionId) -> Job<Option<Found>> {
-    let query = sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE id = $1"))).bind(id.as_bytes().as_slice());
-    let Some(row) = query.fetch_optional(&mut *conn).await? else { return Ok(None) };
-    let row = read(&row)?;
-    let journal = steps::all(conn, row.seq).await?;
-    Ok(Some(Found::Arrived(Box::new(row), journal)))
+    const SQL: &str = include_str!("statements/execution.sql");
+    let rows = sqlx::query(SQL).bind(id.as_bytes().as_slice()).fetch_all(conn).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut execution = read(first)?;
+    let mut journal = Vec::with_capacity(rows.len());
+    for row in &rows {
+        // An execution without a step is a row all the same.
+        if row.get_at::<Option<i32>>(STEP)?.is_some() {
+            journal.push(steps::read(row, STEP)?);
+        }
+    }
+    let costs = || journal.iter().filter_map(|raw| Some((raw.step.cost?.0, i64::from(raw.step.replays))));
+    let sum = |costs: Vec<i64>| (!costs.is_empty()).then(|| MicroUsd(costs.iter().sum()));
+    execution.shown.cost = sum(costs().map(|(cost, _)| cost).collect());
+    execution.shown.saved =
+        sum(costs().filter(|(_, replays)| *replays > 0).map(|(cost, replays)| cost * replays).collect());
+    Ok(Some(Found::Arrived(Box::new(execution), journal)))
 }
 
 pub(super) async fn steps(store: &PostgresState, id: ExecutionId) -> Result<Vec<Step>> {

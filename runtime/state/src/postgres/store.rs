@@ -279,7 +279,16 @@ impl State for PostgresState {
     }
 
     fn finish(&self, fence: Fence, finish: Finish) -> BoxFuture<'_, Result<()>> {
-        Box::pin(finish::finish(self, fence, finish))
+        Box::pin(async move { finish::finish(self, fence, finish, None).await.map(drop) })
+    }
+
+    fn finish_leased(
+        &self,
+        fence: Fence,
+        finish: Finish,
+        node: &NodeId,
+    ) -> BoxFuture<'_, Result<Vec<Option<OutboxId>>>> {
+        Box::pin(finish::finish(self, fence, finish, Some(node.clone())))
     }
 
     fn cancel(&self, execution: ExecutionId, failure: Failure) -> BoxFuture<'_, Result<bool>> {

@@ -61,7 +61,7 @@ pub(super) fn bury(conn: &Connection, id: ExecutionId, held: &Held, reason: &Fai
     let buried = params![held.seq, reason.code, reason.message, now];
     let Word(trace_id) = conn.prepare_cached(SQL)?.query_row(buried, |row| row.get(0))?;
     match told(&held.agent, id, held.attempt, trace_id, reason, now) {
-        Ok(row) => Ok(row.insert(conn, now)?),
+        Ok(row) => Ok(row.insert(conn, None, now).map(drop)?),
         Err(error) => refuse(error),
     }
 }
@@ -155,7 +155,7 @@ fn send_again(conn: &Connection, id: i64, now: i64) -> Job<Replayed> {
     let Some(kept) = found else { return refuse(Error::NotFound { what: format!("dead letter {id}") }) };
     match kept.again(id, now) {
         Ok(Again { row, carrier, replayed }) => {
-            row.insert(conn, now)?;
+            row.insert(conn, None, now)?;
             run(conn, MARK, params![id, now, carrier])?;
             Ok(replayed)
         }

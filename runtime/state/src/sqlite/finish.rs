@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use greenroom_contract::{
-    ExecutionId,
+    ExecutionId, NodeId,
     execution::{Failure, Fence},
-    port::state::{Conclusion, Finish, Result},
+    port::state::{Conclusion, Finish, OutboxId, Result},
     status::ExecutionStatus,
 };
 use rusqlite::{Connection, params};
@@ -32,7 +32,13 @@ enum End {
     Ended { status: ExecutionStatus, failure: Failure },
 }
 
-pub(super) async fn finish(store: &SqliteState, fence: Fence, finish: Finish) -> Result<()> {
+/// Ends an attempt, and leases the events that it sends to the relay of `node`, if one is named.
+pub(super) async fn finish(
+    store: &SqliteState,
+    fence: Fence,
+    finish: Finish,
+    node: Option<NodeId>,
+) -> Result<Vec<Option<OutboxId>>> {
     let now = store.now();
     let Finish { conclusion, settle, checkpoint, outbox } = finish;
     let end = End::prepare(conclusion)?;
@@ -48,10 +54,14 @@ pub(super) async fn finish(store: &SqliteState, fence: Fence, finish: Finish) ->
             if let Some(checkpoint) = &checkpoint {
                 checkpoint.write(conn, &held, now)?;
             }
+            let mut leased = Vec::with_capacity(outbox.len());
             for row in &outbox {
-                row.insert(conn, now)?;
+                // A reply waits its turn.
+                let relay = node.as_ref().filter(|_| row.order_key.is_none());
+                leased.push(row.insert(conn, relay, now)?.filter(|_| relay.is_some()));
             }
-            end.write(conn, fence.execution, &held, now)
+            end.write(conn, fence.execution, &held, now)?;
+            Ok(leased)
         })
         .await
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long a relay has a row before another may take it.
-const LEASE_MS: i64 = 30_000;
+pub(super) const LEASE_MS: i64 = 30_000;
 
 struct Due {
     id: i64,

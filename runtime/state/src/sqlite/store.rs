@@ -75,7 +75,15 @@ async fn health(store: &SqliteState) -> Result<()> {
 
 impl State for SqliteState {
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Submitted>> {
-        Box::pin(submit::submit(self, submission))
+        Box::pin(async move { Ok(submit::submit(self, submission, None).await?.0) })
+    }
+
+    fn submit_leased(
+        &self,
+        submission: Submission,
+        node: &NodeId,
+    ) -> BoxFuture<'_, Result<(Submitted, Option<OutboxId>)>> {
+        Box::pin(submit::submit(self, submission, Some(node.clone())))
     }
 
     fn claim_outbox(&self, node: &NodeId, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
@@ -139,7 +147,16 @@ impl State for SqliteState {
     }
 
     fn finish(&self, fence: Fence, finish: Finish) -> BoxFuture<'_, Result<()>> {
-        Box::pin(finish::finish(self, fence, finish))
+        Box::pin(async move { finish::finish(self, fence, finish, None).await.map(drop) })
+    }
+
+    fn finish_leased(
+        &self,
+        fence: Fence,
+        finish: Finish,
+        node: &NodeId,
+    ) -> BoxFuture<'_, Result<Vec<Option<OutboxId>>>> {
+        Box::pin(finish::finish(self, fence, finish, Some(node.clone())))
     }
 
     fn cancel(&self, execution: ExecutionId, failure: Failure) -> BoxFuture<'_, Result<bool>> {

@@ -1,8 +1,8 @@
 //! The door: a command or event comes in and is durable in the outbox before anybody is told so.
 
 use greenroom_contract::{
-    Event, EventId,
-    port::state::{Result, Submission, Submitted},
+    Event, EventId, NodeId,
+    port::state::{OutboxId, Result, Submission, Submitted},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -13,29 +13,44 @@ use crate::{
     row::NewRow,
 };
 
-pub(super) async fn submit(store: &SqliteState, Submission { event, agent }: Submission) -> Result<Submitted> {
+/// What became of a submission: its new row, or the event that came before.
+enum Found {
+    New(OutboxId),
+    First(Stored),
+}
+
+/// Submits, and leases the new row to the relay of `node`, if one is named.
+pub(super) async fn submit(
+    store: &SqliteState,
+    Submission { event, agent }: Submission,
+    node: Option<NodeId>,
+) -> Result<(Submitted, Option<OutboxId>)> {
     let now = store.now();
     let mandatory = agent.is_some();
     let row = NewRow::event(&event, agent, mandatory)?;
     let event_id = event.event_id;
     let topic = event.event_type.clone();
-    let first = store
+    let leased = node.is_some();
+    let found = store
         .write(move |conn| {
-            if row.insert_unseen(conn, now)? {
-                return Ok(None);
+            if let Some(id) = row.insert_unseen(conn, node.as_ref(), now)? {
+                return Ok(Found::New(id));
             }
             match seen(conn, event_id, &topic)? {
-                Some(first) => Ok(Some(first)),
+                Some(first) => Ok(Found::First(first)),
                 None => refuse(forgotten(event_id)),
             }
         })
         .await?;
-    let Some(first) = first else { return Ok(Submitted { event, repeated: false }) };
+    let first = match found {
+        Found::New(id) => return Ok((Submitted { event, repeated: false }, leased.then_some(id))),
+        Found::First(first) => first,
+    };
     let first: Event = codec::decode_json(first).map_err(corrupt(format_args!("event {event_id}")))?;
     if first.payload != event.payload {
         return Err(conflict(format!("the idempotency key of event {event_id} was used for another request")));
     }
-    Ok(Submitted { event: first, repeated: true })
+    Ok((Submitted { event: first, repeated: true }, None))
 }
 
 /// The event as it was first submitted under this topic: it waits in the outbox or is in an inbox.

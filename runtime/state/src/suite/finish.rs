@@ -1,7 +1,7 @@
 //! Ends.
 
 use greenroom_contract::{
-    Clock, ExecutionId, MicroUsd,
+    Clock, ExecutionId, MicroUsd, ReplyTo,
     page::PageRequest,
     port::{
         llm::{Message, Role},
@@ -157,4 +157,35 @@ pub async fn a_finish_sends_what_it_leaves_behind(stage: Stage) {
     assert!(!stage.has_pending(result.trace_id).await && stage.has_pending(order.trace_id).await);
     stage.arrive(&sales, order.clone()).await;
     assert!(!stage.has_pending(order.trace_id).await);
+}
+
+/// What is leased with the end is nobody else's to send. A reply waits its turn, and what waits already has no second row.
+pub async fn what_a_finish_leases_is_no_other_relays(stage: Stage) {
+    let (support, here) = (agent("support"), node("here"));
+    let result = fact("agent.output.support");
+    let reply = || Outgoing::Reply {
+        to: ReplyTo::Topic { topic: "answers".to_owned() },
+        text: "done".to_owned(),
+        is_error: false,
+        trace_id: result.trace_id,
+    };
+    let sent = || vec![Outgoing::Event { event: result.clone(), mandatory: false }, reply()];
+    let leave = async || {
+        let claimed = stage.running(&support, &here).await;
+        let finish = Finish { outbox: sent(), ..end(succeeded()) };
+        stage.state.finish_leased(claimed.fence, finish, &here).await.unwrap()
+    };
+    let first = leave().await;
+    assert!(first.len() == 2 && first[1].is_none(), "{first:?}");
+    let again = leave().await;
+    assert_eq!(again, [None, None], "a second row for an event that waits");
+    let due = stage.due().await;
+    let leased = first.iter().flatten().count();
+    assert_eq!(due.len(), 2 - leased, "{due:?}");
+    assert!(due.iter().all(|row| first[0] != Some(row.id)));
+    if let Some(id) = first[0] {
+        stage.state.settle_outbox(vec![(id, OutboxOutcome::Published)]).await.unwrap();
+        stage.settle(&due, OutboxOutcome::Delivered).await;
+        assert_eq!(stage.state.pending(result.trace_id).await.unwrap().len(), 1, "the second reply is left");
+    }
 }

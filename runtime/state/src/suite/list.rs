@@ -81,6 +81,7 @@ macro_rules! state_suite {
             an_end_without_success_becomes_a_dead_letter_and_is_told_of
             a_finish_is_all_or_nothing
             a_finish_sends_what_it_leaves_behind
+            what_a_finish_leases_is_no_other_relays
             checkpoints_follow_each_other
             a_checkpoint_replaces_only_the_version_that_it_knows
             no_agent_reaches_anothers_state

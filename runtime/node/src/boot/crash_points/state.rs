@@ -84,18 +84,18 @@ impl State for Dangerous {
     }
 
     fn finish(&self, fence: Fence, finish: Finish) -> BoxFuture<'_, Result<()>> {
-        let settled = finish.settle.as_ref().map(|step| format!("seq {}", step.seq));
-        let how = match &finish.conclusion {
-            Conclusion::Succeeded(_) => "succeeded",
-            Conclusion::Retry { .. } => "retry",
-            Conclusion::Ended { status, .. } => status.as_str(),
-        };
-        Box::pin(async move {
-            self.before(Deed::Settle, settled.as_deref());
-            self.between(Deed::Commit, how.to_owned(), self.inner.finish(fence, finish)).await?;
-            self.after(Deed::Settle, settled.as_deref());
-            Ok(())
-        })
+        let (settled, how) = (settled(&finish), how(&finish));
+        Box::pin(self.around_end(settled, how, self.inner.finish(fence, finish)))
+    }
+
+    fn finish_leased(
+        &self,
+        fence: Fence,
+        finish: Finish,
+        node: &NodeId,
+    ) -> BoxFuture<'_, Result<Vec<Option<OutboxId>>>> {
+        let (settled, how) = (settled(&finish), how(&finish));
+        Box::pin(self.around_end(settled, how, self.inner.finish_leased(fence, finish, node)))
     }
 
     // What is left has no places: it reads, or its repetition is its whole recovery.
@@ -218,6 +218,14 @@ impl State for Dangerous {
 }
 
 impl Dangerous {
+    /// An end settles the last step and commits.
+    async fn around_end<T>(&self, settled: Option<String>, how: &str, end: BoxFuture<'_, Result<T>>) -> Result<T> {
+        self.before(Deed::Settle, settled.as_deref());
+        let done = self.between(Deed::Commit, how.to_owned(), end).await?;
+        self.after(Deed::Settle, settled.as_deref());
+        Ok(done)
+    }
+
     fn before(&self, deed: Deed, about: Option<&str>) {
         if let Some(about) = about {
             self.trigger.before(deed, about);
@@ -228,6 +236,18 @@ impl Dangerous {
         if let Some(about) = about {
             self.trigger.after(deed, about);
         }
+    }
+}
+
+fn settled(finish: &Finish) -> Option<String> {
+    finish.settle.as_ref().map(|step| format!("seq {}", step.seq))
+}
+
+fn how(finish: &Finish) -> &'static str {
+    match &finish.conclusion {
+        Conclusion::Succeeded(_) => "succeeded",
+        Conclusion::Retry { .. } => "retry",
+        Conclusion::Ended { status, .. } => status.as_str(),
     }
 }
 

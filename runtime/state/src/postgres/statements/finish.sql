@@ -1,5 +1,5 @@
 -- Ends many attempts, each with its last outcome, its checkpoint and what it sends, and says of each whether it may: a
--- refused one changes nothing.
+-- refused one changes nothing. After the verdicts come the rows that were leased to a relay.
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest($2::bytea[], $3::bigint[],
         $4::int[], $5::int[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[], $10::bytea[],
@@ -12,10 +12,12 @@ WITH asked AS MATERIALIZED (
         ending, answer, error_code, error_message, wait_ms,
         state_agent, conversation, replaces, data, added, ord)
 ),
--- Until the commit nobody else claims, cancels or ends what is held.
+-- Until the commit nobody else claims, cancels or ends what is held. The planner plans for empty tables, too, and is given
+-- no choice: whether an execution runs is asked afterwards, else it goes through the index of all that run; and the places of
+-- steps come along, so that each step is looked up by its whole key.
 held AS MATERIALIZED (
-    SELECT e.seq AS execution, e.agent, e.attempt, a.ord
-    FROM asked a JOIN executions e ON e.id = a.id AND e.epoch = a.epoch AND e.status = 'running'
+    SELECT e.seq AS execution, e.agent, e.attempt, e.status, a.ord, a.settle_attempt, a.settle_seq
+    FROM asked a JOIN executions e ON e.id = a.id AND e.epoch = a.epoch
     ORDER BY e.seq FOR NO KEY UPDATE OF e
 ),
 states AS MATERIALIZED (
@@ -24,7 +26,7 @@ states AS MATERIALIZED (
     ORDER BY st.agent, st.conversation FOR NO KEY UPDATE OF st
 ),
 checked AS MATERIALIZED (
-    SELECT h.execution, h.agent, h.attempt, h.ord, s.status = 'intended' AS fresh,
+    SELECT h.execution, h.agent, h.attempt, h.ord, h.settle_attempt, h.settle_seq, s.status = 'intended' AS fresh,
         s.kind = 'llm' AND a.status = 'settled' AS called,
         CASE
             WHEN a.settle_attempt <> h.attempt THEN 'attempt'
@@ -35,16 +37,16 @@ checked AS MATERIALIZED (
             WHEN a.state_agent IS NOT NULL AND coalesce(st.version, 0) <> a.replaces THEN 'stale state'
             ELSE 'ok'
         END AS verdict
-    FROM held h JOIN asked a ON a.ord = h.ord
+    FROM held h JOIN asked a ON a.ord = h.ord AND h.status = 'running'
     LEFT JOIN states st ON st.ord = h.ord
-    LEFT JOIN steps s ON s.execution = h.execution AND s.attempt = a.settle_attempt AND s.seq = a.settle_seq
+    LEFT JOIN steps s ON s.execution = h.execution AND s.attempt = h.settle_attempt AND s.seq = h.settle_seq
 ),
 settled AS (
     UPDATE steps s SET status = a.status, settled_at = now_ms($1), duration_ms = a.duration_ms, cost = a.cost,
         usage = a.usage, result = a.result
     FROM checked c JOIN asked a ON a.ord = c.ord
     WHERE c.verdict = 'ok' AND c.fresh
-        AND s.execution = c.execution AND s.attempt = a.settle_attempt AND s.seq = a.settle_seq
+        AND s.execution = c.execution AND s.attempt = c.settle_attempt AND s.seq = c.settle_seq
 ),
 spent AS (
     INSERT INTO usage (agent, bucket, lane, calls, input, output, cache_read, cache_write, reasoning, estimated, cost)
@@ -87,15 +89,17 @@ appended AS (
 sent AS (
     -- An event that waits under the same topic already is not written again.
     INSERT INTO outbox (kind, event_id, execution_id, agent, topic, mandatory, order_key, trace_id, available_at,
-        created_at, body)
+        created_at, body, lease_owner, lease_until)
     SELECT o.kind, o.event_id, o.execution_id, o.agent, o.topic, o.mandatory, o.order_key, o.trace_id, now_ms($1),
-        now_ms($1), o.body
+        now_ms($1), o.body, o.node, CASE WHEN o.node IS NOT NULL THEN now_ms($1) + $41 END
     FROM unnest($27::bigint[], $28::text[], $29::bytea[], $30::bytea[], $31::text[], $32::text[], $33::boolean[],
-        $34::bigint[], $35::text[], $36::bytea[])
-        WITH ORDINALITY AS o (ord, kind, event_id, execution_id, agent, topic, mandatory, order_key, trace_id, body, place)
+        $34::bigint[], $35::text[], $36::bytea[], $40::text[])
+        WITH ORDINALITY AS o (ord, kind, event_id, execution_id, agent, topic, mandatory, order_key, trace_id, body,
+            node, place)
     JOIN checked c ON c.ord = o.ord
     WHERE c.verdict = 'ok' ORDER BY o.place
     ON CONFLICT DO NOTHING
+    RETURNING id, event_id, topic, lease_owner
 ),
 ended AS (
     UPDATE executions e SET status = a.ending, attempt = e.attempt + (a.ending = 'queued')::int,
@@ -105,5 +109,8 @@ ended AS (
     FROM checked c JOIN asked a ON a.ord = c.ord
     WHERE c.verdict = 'ok' AND e.seq = c.execution
 )
-SELECT coalesce(c.verdict, 'fenced'), c.attempt, c.agent
-FROM asked a LEFT JOIN checked c ON c.ord = a.ord ORDER BY a.ord
+SELECT coalesce(c.verdict, 'fenced'), c.attempt, c.agent, NULL::bigint, NULL::bytea, NULL::text, a.ord
+FROM asked a LEFT JOIN checked c ON c.ord = a.ord
+UNION ALL
+SELECT NULL, NULL, NULL, id, event_id, topic, NULL FROM sent WHERE lease_owner IS NOT NULL
+ORDER BY ord

@@ -9,14 +9,17 @@ WITH asked AS MATERIALIZED (
         input, output, cache_read, cache_write, reasoning, estimated,
         intend_attempt, intend_seq, kind, name, effect, request_hash, idempotency_key, ord)
 ),
--- Until the commit nobody else claims, cancels or ends what is held.
+-- Until the commit nobody else claims, cancels or ends what is held. The planner plans for empty tables, too, and is given
+-- no choice: whether an execution runs is asked afterwards, else it goes through the index of all that run; and the places of
+-- steps come along, so that each step is looked up by its whole key.
 held AS MATERIALIZED (
-    SELECT e.seq AS execution, e.agent, e.attempt, a.ord
-    FROM asked a JOIN executions e ON e.id = a.id AND e.epoch = a.epoch AND e.status = 'running'
+    SELECT e.seq AS execution, e.agent, e.attempt, e.status, a.ord, a.settle_attempt, a.settle_seq,
+        a.intend_attempt, a.intend_seq
+    FROM asked a JOIN executions e ON e.id = a.id AND e.epoch = a.epoch
     ORDER BY e.seq FOR NO KEY UPDATE OF e
 ),
 checked AS MATERIALIZED (
-    SELECT h.execution, h.agent, h.attempt, h.ord, s.status = 'intended' AS fresh,
+    SELECT h.execution, h.agent, h.attempt, h.ord, h.settle_attempt, h.settle_seq, s.status = 'intended' AS fresh,
         s.kind = 'llm' AND a.status = 'settled' AS called,
         CASE
             WHEN a.settle_attempt <> h.attempt OR a.intend_attempt <> h.attempt THEN 'attempt'
@@ -26,16 +29,16 @@ checked AS MATERIALIZED (
             WHEN i.status <> 'intended' OR i.request_hash <> a.request_hash THEN 'other call'
             ELSE 'ok'
         END AS verdict
-    FROM held h JOIN asked a ON a.ord = h.ord
-    LEFT JOIN steps s ON s.execution = h.execution AND s.attempt = a.settle_attempt AND s.seq = a.settle_seq
-    LEFT JOIN steps i ON i.execution = h.execution AND i.attempt = a.intend_attempt AND i.seq = a.intend_seq
+    FROM held h JOIN asked a ON a.ord = h.ord AND h.status = 'running'
+    LEFT JOIN steps s ON s.execution = h.execution AND s.attempt = h.settle_attempt AND s.seq = h.settle_seq
+    LEFT JOIN steps i ON i.execution = h.execution AND i.attempt = h.intend_attempt AND i.seq = h.intend_seq
 ),
 settled AS (
     UPDATE steps s SET status = a.status, settled_at = now_ms($1), duration_ms = a.duration_ms, cost = a.cost,
         usage = a.usage, result = a.result
     FROM checked c JOIN asked a ON a.ord = c.ord
     WHERE c.verdict = 'ok' AND c.fresh
-        AND s.execution = c.execution AND s.attempt = a.settle_attempt AND s.seq = a.settle_seq
+        AND s.execution = c.execution AND s.attempt = c.settle_attempt AND s.seq = c.settle_seq
 ),
 spent AS (
     INSERT INTO usage (agent, bucket, lane, calls, input, output, cache_read, cache_write, reasoning, estimated, cost)
