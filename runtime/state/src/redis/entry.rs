@@ -23,9 +23,10 @@ const HEADER: usize = VERSION + 8;
 /// An entry's bytes.
 pub(super) fn write(version: u64, value: &impl Serialize) -> Option<Vec<u8>> {
     let payload = codec::encode_json(value).ok()?.into_bytes();
-    let mut bytes = format!("{version:020}").into_bytes();
-    let check = check(&bytes, &payload);
-    bytes.extend_from_slice(&check);
+    let version = format!("{version:020}");
+    let mut bytes = Vec::with_capacity(HEADER + payload.len());
+    bytes.extend_from_slice(version.as_bytes());
+    bytes.extend_from_slice(&check(version.as_bytes(), &payload));
     bytes.extend_from_slice(&payload);
     Some(bytes)
 }
@@ -66,23 +67,23 @@ impl Latest {
     }
 
     /// The next version, once it is committed.
-    pub(super) fn advance(mut self, next: &NewCheckpoint) -> Self {
+    pub(super) fn advance(mut self, next: NewCheckpoint) -> Self {
         self.length += next.append.len() as u64;
-        self.data = next.data.clone();
-        self.messages.extend(next.append.iter().cloned());
+        self.data = next.data;
+        self.messages.extend(next.append);
         let surplus = self.messages.len().saturating_sub(self.window as usize);
         self.messages.drain(..surplus);
         self
     }
 
     /// The answer to a question for so many messages, if enough are here.
-    pub(super) fn answer(mut self, version: u64, messages: u32) -> Option<Checkpoint> {
+    pub(super) fn answer(&self, version: u64, messages: u32) -> Option<Checkpoint> {
         let here = self.messages.len();
         if here < messages as usize && (here as u64) < self.length {
             return None;
         }
-        self.messages.drain(..here.saturating_sub(messages as usize));
-        Some(Checkpoint { version, data: self.data, length: self.length, messages: self.messages })
+        let messages = self.messages[here.saturating_sub(messages as usize)..].to_vec();
+        Some(Checkpoint { version, data: self.data.clone(), length: self.length, messages })
     }
 }
 
@@ -116,7 +117,7 @@ mod tests {
             data: json!(2),
             append: vec![say("6")],
         };
-        let latest = Latest::new(&read, 2).advance(&next);
+        let latest = Latest::new(&read, 2).advance(next);
         assert_eq!((latest.length, &latest.data, latest.messages.len()), (6, &json!(2), 2));
         let bytes = write(2, &latest).unwrap();
         let latest = || super::read::<Latest>(&bytes).unwrap().1;

@@ -5,10 +5,11 @@
 //! at the same time; an ended execution never changes. So a stale entry is never believed, and Redis may lose everything.
 //!
 //! `tiered` is the decorator round the store, `tier` speaks to Redis, `breaker` keeps a Redis that does not answer out of
-//! everybody's way, `entry` is how a value lies there.
+//! everybody's way, `entry` is how a value lies there, `near` is what this process saw of it last.
 
 mod breaker;
 mod entry;
+mod near;
 mod tier;
 mod tiered;
 

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     entry::{self, Latest},
+    near::{JustEnded, Near},
     tier::RedisTier,
 };
 
@@ -30,13 +31,16 @@ const WRITES: usize = 64;
 pub struct Tiered {
     durable: Arc<dyn State>,
     tier: RedisTier,
+    near: Arc<Near>,
+    ended: Arc<JustEnded>,
     writes: Arc<Semaphore>,
 }
 
 impl Tiered {
     /// Puts `tier` before `durable`.
     pub fn new(durable: Arc<dyn State>, tier: RedisTier) -> Self {
-        Self { durable, tier, writes: Arc::new(Semaphore::new(WRITES)) }
+        let writes = Arc::new(Semaphore::new(WRITES));
+        Self { durable, tier, near: Arc::default(), ended: Arc::default(), writes }
     }
 
     async fn latest(&self, key: CheckpointKey, messages: u32) -> Result<Checkpoint> {
@@ -44,50 +48,77 @@ impl Tiered {
             return self.durable.checkpoint(&key, messages).await;
         }
         let place = self.place(&key);
-        let (version, entry) = tokio::join!(self.durable.checkpoint_version(&key), self.tier.get(&place));
-        let version = version?;
+        // Only the durable version is believed; what is near or in Redis saves fetching what belongs to it.
+        let (version, entry) = match self.near.has(&place) {
+            true => (self.durable.checkpoint_version(&key).await?, None),
+            false => {
+                let (version, entry) = tokio::join!(self.durable.checkpoint_version(&key), self.tier.get(&place));
+                (version?, entry)
+            }
+        };
         if version == 0 {
             return Ok(Checkpoint::default());
         }
-        // Only the durable version is believed; the entry saves fetching what belongs to it.
-        let found = entry.and_then(|bytes| entry::read::<Latest>(&bytes)).filter(|(cached, _)| *cached == version);
-        if let Some(checkpoint) = found.and_then(|(version, latest)| latest.answer(version, messages)) {
+        if let Some(checkpoint) = self.near.answer(&place, version, messages) {
+            return Ok(checkpoint);
+        }
+        if let Some(bytes) = entry
+            && let Some((found, latest)) = entry::read::<Latest>(&bytes).filter(|(found, _)| *found == version)
+            && let Some(checkpoint) = latest.answer(version, messages)
+        {
+            self.near.keep(&place, found, latest, bytes.len());
             return Ok(checkpoint);
         }
         let checkpoint = self.durable.checkpoint(&key, messages).await?;
-        if let Some(bytes) = entry::write(checkpoint.version, &Latest::new(&checkpoint, messages)) {
+        let latest = Latest::new(&checkpoint, messages);
+        if let Some(bytes) = entry::write(checkpoint.version, &latest) {
+            self.near.keep(&place, checkpoint.version, latest, bytes.len());
             let tier = self.tier.clone();
             self.behind(place, move |place| async move { tier.set(place, bytes).await });
         }
         Ok(checkpoint)
     }
 
-    async fn end(&self, fence: Fence, finish: Finish) -> Result<()> {
-        let next = finish.checkpoint.clone();
-        self.durable.finish(fence, finish).await?;
+    /// Awaits an end, and brings the entry of its checkpoint on.
+    async fn end<T>(&self, id: ExecutionId, next: Option<NewCheckpoint>, end: BoxFuture<'_, Result<T>>) -> Result<T> {
+        let done = end.await?;
+        self.ended.add(id);
         if let Some(next) = next {
             self.advance(next);
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Brings an entry on to the version that was just committed, behind the caller's back. An entry that is not the
     /// version before stays: nobody will believe it, and the next reader replaces it.
     fn advance(&self, next: NewCheckpoint) {
         let place = self.place(&next.key);
-        let tier = self.tier.clone();
+        let (tier, near) = (self.tier.clone(), Arc::clone(&self.near));
+        let before = near.take(&place, next.replaces);
         self.behind(place, move |place| async move {
-            let Some(bytes) = tier.get(&place).await else { return };
-            let before = entry::read::<Latest>(&bytes).filter(|(version, _)| *version == next.replaces);
-            if let Some((version, latest)) = before
-                && let Some(bytes) = entry::write(version + 1, &latest.advance(&next))
-            {
+            let before = match before {
+                Some(latest) => latest,
+                None => {
+                    let Some(bytes) = tier.get(&place).await else { return };
+                    let found = entry::read::<Latest>(&bytes).filter(|(version, _)| *version == next.replaces);
+                    let Some((_, latest)) = found else { return };
+                    latest
+                }
+            };
+            let version = next.replaces + 1;
+            let latest = before.advance(next);
+            if let Some(bytes) = entry::write(version, &latest) {
+                near.keep(&place, version, latest, bytes.len());
                 tier.set(place, bytes).await;
             }
         });
     }
 
+    /// An execution that is asked for again is kept: most are asked for once, by whoever waited for their end.
     async fn shown(&self, id: ExecutionId) -> Result<Option<Execution>> {
+        if self.ended.take(id) {
+            return self.durable.execution(id).await;
+        }
         let place = self.tier.key("execution", &id.to_string());
         if let Some(bytes) = self.tier.get(&place).await
             && let Some((_, execution)) = entry::read::<Execution>(&bytes)
@@ -207,7 +238,18 @@ impl State for Tiered {
     }
 
     fn finish(&self, fence: Fence, finish: Finish) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.end(fence, finish))
+        let next = finish.checkpoint.clone();
+        Box::pin(self.end(fence.execution, next, self.durable.finish(fence, finish)))
+    }
+
+    fn finish_leased(
+        &self,
+        fence: Fence,
+        finish: Finish,
+        node: &NodeId,
+    ) -> BoxFuture<'_, Result<Vec<Option<OutboxId>>>> {
+        let next = finish.checkpoint.clone();
+        Box::pin(self.end(fence.execution, next, self.durable.finish_leased(fence, finish, node)))
     }
 
     fn cancel(&self, execution: ExecutionId, failure: Failure) -> BoxFuture<'_, Result<bool>> {
