@@ -23,7 +23,9 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 fn main() -> std::process::ExitCode {
     // Cargo itself passes `--bench`.
     let parts: Vec<String> = std::env::args().skip(1).filter(|part| !part.starts_with("--")).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
+    // As a node does it.
+    let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     let measured = match runtime {
         Ok(runtime) => runtime.block_on(measure(&parts)),
         Err(error) => Err(error.into()),
