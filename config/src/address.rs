@@ -25,6 +25,16 @@ pub(crate) fn check_http_url(text: &str) -> Result<bool, String> {
     Ok(url.scheme() == "http" && !on_this_machine(&url))
 }
 
+/// Checks a host without a port, in which `*` stands for any text.
+pub(crate) fn check_url_host_pattern(text: &str) -> Result<(), String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "*-._:[]".contains(c);
+    let port = !text.starts_with('[') && text.contains(':');
+    match text.chars().all(fits) && !port {
+        true => Ok(()),
+        false => Err(format!("{text:?} is not a host")),
+    }
+}
+
 fn on_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

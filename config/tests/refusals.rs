@@ -191,11 +191,11 @@ fn tools_are_told_apart() {
     );
     assert_said_below_head(
         "tools:\n  - builtin: emit_evnt\n",
-        &["6:14 tools[0].builtin: \"emit_evnt\" is none of emit_event, current_time; did you mean \"emit_event\"?"],
+        &["6:14 tools[0].builtin: \"emit_evnt\" is none of emit_event, current_time, http_fetch; did you mean \"emit_event\"?"],
     );
     assert_said_below_head(
         "tools:\n  - builtin:\n",
-        &["6:12 tools[0].builtin: expected one of emit_event, current_time; found nothing"],
+        &["6:12 tools[0].builtin: expected one of emit_event, current_time, http_fetch; found nothing"],
     );
     assert_said_below_head(
         "tools:\n  - mpc: {}\n",
@@ -239,6 +239,30 @@ fn tools_are_told_apart() {
     assert_said_below_head(
         "tools: [{builtin: emit_event}, {builtin: emit_event}]\n",
         &["5:32 tools[1]: stands here twice"],
+    );
+    assert_said_below_head(
+        "tools: [{builtin: http_fetch}]\n",
+        &["5:9 tools[0].hosts: is missing; http_fetch needs it"],
+    );
+    assert_said_below_head(
+        "tools: [{builtin: http_fetch, hosts: ['https://docs.rs/']}, {builtin: emit_event, max_bytes: 7}]\n",
+        &[
+            "5:39 tools[0].hosts[0]: \"https://docs.rs/\" is not a host",
+            "5:94 tools[1].max_bytes: is for http_fetch; emit_event has no such key",
+        ],
+    );
+    assert_said_below_head(
+        "tools: [{mcp: {url: 'https://x', auth: {}, headers_from: {Authorization: T, X-Key: 'k 1'}}}]\n",
+        &[
+            "5:34 tools[0].mcp.auth: has neither `bearer_env` nor `oauth`",
+            "5:74 tools[0].mcp.headers_from.Authorization: is set by the protocol, or by `auth`",
+            "5:84 tools[0].mcp.headers_from.X-Key: is not the name of an environment variable",
+        ],
+    );
+    assert_said_below_head(
+        "tools: [{mcp: {url: 'https://x', auth: {oauth: {client_id_env: I, client_secret_env: S, \
+         token_url: 'http://id.test/token'}}}}]\n",
+        &["5:100 tools[0].mcp.auth.oauth.token_url: would be sent the client's secret unencrypted"],
     );
 }
 
@@ -324,6 +348,8 @@ fn secrets_in_the_wrong_place_are_not_spread() {
         "tools: [{mcp: {url: 'https://x', auth: {bearer_env: canary-1}}}]\n",
         "tools: [{mcp: {command: x, env_from: {GITHUB_TOKEN: canary-1}}}]\n",
         "tools: [{mcp: {url: 'https://me:canary-1@host/'}}]\n",
+        "tools: [{mcp: {url: 'https://x', headers_from: {X-Api-Key: 'canary-1'}}}]\n",
+        "tools: [{mcp: {url: 'https://x', auth: {oauth: {client_id_env: I, client_secret_env: canary-1}}}}]\n",
     ] {
         let head =
             if text.starts_with("llm") { HEAD.replace("llm_config: {provider: auto}\n", "") } else { HEAD.to_owned() };

@@ -1,14 +1,18 @@
 //! A tiny MCP server on standard input and output, for tests. It knows only the JSON-RPC that it needs.
 //!
 //! Tools: `echo {text}`, `add {a, b}`, `slow {ms}`, `crash`, `count {line?, delay_ms?}` (appends a line to the file
-//! that the variable `COUNT_FILE` names, then waits), `grow` (a tool `grown` appears), `getenv {name}`, `pid`, `meta`.
+//! that the variable `COUNT_FILE` names, then waits), `grow` (a tool `grown` appears), `getenv {name}`, `pid`, `meta`,
+//! `work {steps, ms}` (tells of its progress after each step), `cancelled` (how many calls were called off), `big {bytes}`,
+//! `picture`, `structured`, `spawn` (starts a program that does nothing, tells its pid).
 //! Arguments: `--stateless` speaks 2026-07-28 instead of 2025-11-25, `--fail` exits at once with status 3, `--mute`
-//! never answers, `--linger` outlives the end of its input.
+//! never answers, `--deaf` says nothing to what it does not know, `--late` is slow to say that it is stateless, `--linger`
+//! outlives the end of its input, `--tell NAME` complains of a variable's value and exits.
 
 use std::{
     fs::OpenOptions,
     io::{BufRead, Write, stderr, stdin, stdout},
-    sync::atomic::{AtomicBool, Ordering},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     thread,
     time::Duration,
 };
@@ -16,6 +20,7 @@ use std::{
 use serde_json::{Value, json};
 
 static GROWN: AtomicBool = AtomicBool::new(false);
+static CANCELLED: AtomicU32 = AtomicU32::new(0);
 
 fn main() {
     let has = |argument: &str| std::env::args().any(|given| given == argument);
@@ -23,13 +28,24 @@ fn main() {
     if has("--fail") {
         exit(3);
     }
-    let (mute, stateless) = (has("--mute"), has("--stateless"));
+    if let Some(name) = std::env::args().skip_while(|given| given != "--tell").nth(1) {
+        writeln!(stderr(), "this is no good: {}", variable(&name).unwrap_or_default()).ok();
+        exit(4);
+    }
+    let (mute, deaf, late) = (has("--mute"), has("--deaf"), has("--late"));
+    let stateless = has("--stateless") || late;
     for line in stdin().lock().lines() {
         let Ok(line) = line else { break };
         let Ok(message) = serde_json::from_str::<Value>(&line) else { continue };
+        if message["method"] == "notifications/cancelled" {
+            CANCELLED.fetch_add(1, Ordering::SeqCst);
+        }
         // A notification has no id and gets no answer.
-        if message.get("id").is_none() || mute {
+        if message.get("id").is_none() || mute || (deaf && message["method"] == "server/discover") {
             continue;
+        }
+        if late && message["method"] == "server/discover" {
+            thread::sleep(Duration::from_millis(2500));
         }
         // Each request in its own thread, so that a slow one holds up nobody.
         thread::spawn(move || answer(&message, stateless));
@@ -84,6 +100,12 @@ fn tools() -> Value {
         tool("getenv", json!({ "readOnlyHint": true }), json!({ "name": text })),
         tool("pid", json!({ "readOnlyHint": true }), json!({})),
         tool("meta", json!({ "readOnlyHint": true }), json!({})),
+        tool("work", json!({}), json!({ "steps": number, "ms": number })),
+        tool("cancelled", json!({ "readOnlyHint": true }), json!({})),
+        tool("big", json!({ "readOnlyHint": true }), json!({ "bytes": number })),
+        tool("picture", json!({ "readOnlyHint": true }), json!({})),
+        tool("structured", json!({ "readOnlyHint": true }), json!({})),
+        tool("spawn", json!({}), json!({})),
     ];
     if GROWN.load(Ordering::SeqCst) {
         tools.push(tool("grown", json!({}), json!({})));
@@ -117,9 +139,34 @@ fn call(params: &Value) -> Result<Value, (i64, String)> {
         "getenv" => variable(input["name"].as_str().unwrap_or_default()).unwrap_or_else(|| "(absent)".to_owned()),
         "pid" => std::process::id().to_string(),
         "meta" => params["_meta"].to_string(),
+        "work" => work(&input, &params["_meta"]["progressToken"]),
+        "cancelled" => CANCELLED.load(Ordering::SeqCst).to_string(),
+        "big" => "b".repeat(input["bytes"].as_u64().unwrap_or_default() as usize),
+        "picture" => {
+            let picture = json!({ "type": "image", "data": "iVBORw0KGgo=", "mimeType": "image/png" });
+            return Ok(json!({ "resultType": "complete", "content": [picture] }));
+        }
+        "structured" => {
+            return Ok(json!({ "resultType": "complete", "content": [], "structuredContent": { "answer": 42 } }));
+        }
+        "spawn" => match Command::new("sleep").arg("1000").stdin(Stdio::null()).stdout(Stdio::null()).spawn() {
+            Ok(child) => child.id().to_string(),
+            Err(error) => format!("cannot start: {error}"),
+        },
         other => return Err((-32602, format!("there is no tool {other}"))),
     };
     Ok(json!({ "resultType": "complete", "content": [{ "type": "text", "text": said }] }))
+}
+
+/// Works step by step, and tells of each.
+fn work(input: &Value, token: &Value) -> String {
+    let (steps, ms) = (input["steps"].as_u64().unwrap_or_default(), input["ms"].as_u64().unwrap_or_default());
+    for step in 1..=steps {
+        thread::sleep(Duration::from_millis(ms));
+        let params = json!({ "progressToken": token, "progress": step, "total": steps });
+        send(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }));
+    }
+    "worked".to_owned()
 }
 
 /// Appends a line, so that calls can be counted however often this process is killed, and tells how many there are.

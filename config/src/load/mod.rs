@@ -2,7 +2,7 @@
 //!
 //! One parser (`tree`) gives a tree in which every key and value knows its place. `shape` compares that tree with the
 //! JSON Schema, so that misspelt keys and wrong kinds are found all at once; only then is it deserialised, and `rules`
-//! checks what no schema can say. `folder` finds the files and remembers what it has read.
+//! (with `tools`) checks what no schema can say. `folder` finds the files and remembers what it has read.
 
 mod cron;
 mod definition;
@@ -12,6 +12,7 @@ mod rules;
 mod scalar;
 mod shape;
 mod suggest;
+mod tools;
 mod tree;
 
 pub use definition::{Definition, Loaded, parse};

@@ -6,7 +6,7 @@ use super::{Problem, closest, cron, tree::Node};
 use crate::{
     AgentSpec, HumanDuration,
     address::check_http_url,
-    spec::{Auth, BuiltinTool, McpServer, McpTool, Mode, Provider, RetryBackoff, Schedule, ToolConfig},
+    spec::{Mode, Provider, RetryBackoff, Schedule, ToolConfig},
 };
 
 /// Checks an agent as a whole; what is merely odd is returned as a warning.
@@ -17,26 +17,26 @@ pub(super) fn check(spec: &AgentSpec, root: &Node, problems: &mut Vec<Problem>) 
     rules.model();
     rules.script();
     rules.subscriptions();
-    rules.tools();
+    super::tools::check(&mut rules);
     rules.limits();
     rules.supervision();
     rules.warnings
 }
 
-struct Rules<'a> {
-    spec: &'a AgentSpec,
+pub(super) struct Rules<'a> {
+    pub(super) spec: &'a AgentSpec,
     root: &'a Node,
     problems: &'a mut Vec<Problem>,
     warnings: Vec<Problem>,
 }
 
 impl Rules<'_> {
-    fn refuse(&mut self, path: &str, message: impl Into<String>, help: &str) {
+    pub(super) fn refuse(&mut self, path: &str, message: impl Into<String>, help: &str) {
         let help = (!help.is_empty()).then(|| help.to_owned());
         self.problems.push(Problem::at(self.root.nearest(path).0, path, message, help));
     }
 
-    fn warn(&mut self, path: &str, message: impl Into<String>) {
+    pub(super) fn warn(&mut self, path: &str, message: impl Into<String>) {
         self.warnings.push(Problem::at(self.root.nearest(path).0, path, message, None));
     }
 
@@ -158,7 +158,7 @@ impl Rules<'_> {
             let Some(tool) = &rule.tool else { continue };
             // A tool server's tools are not known before it has started.
             let known = self.spec.tools.iter().any(|own| match own {
-                ToolConfig::Builtin(BuiltinTool { builtin }) => builtin.as_str() == tool.name,
+                ToolConfig::Builtin(own) => own.builtin.as_str() == tool.name,
                 ToolConfig::Mcp(_) => true,
             });
             if !known {
@@ -187,63 +187,8 @@ impl Rules<'_> {
         }
     }
 
-    fn tools(&mut self) {
-        let mut seen = Vec::new();
-        for (i, tool) in self.spec.tools.iter().enumerate() {
-            if seen.contains(&tool) {
-                self.refuse(&format!("tools[{i}]"), "stands here twice", "keep one of them");
-            }
-            seen.push(tool);
-            if let ToolConfig::Mcp(McpTool { mcp }) = tool {
-                self.mcp(&format!("tools[{i}].mcp"), mcp);
-            }
-        }
-    }
-
-    fn mcp(&mut self, path: &str, mcp: &McpServer) {
-        match (&mcp.command, &mcp.url) {
-            (None, None) => {
-                let help = "write `command:` for a program that speaks MCP, or `url:` for a server";
-                self.refuse(path, "has neither `command` nor `url`", help);
-            }
-            (Some(_), Some(_)) => {
-                self.refuse(&format!("{path}.url"), "stands beside `command`", "keep one of the two");
-            }
-            (Some(_), None) => {
-                if mcp.auth.is_some() {
-                    let help = "hand the program its credentials by `env_from`";
-                    self.refuse(&format!("{path}.auth"), "is for `url`; a program has no such header", help);
-                }
-            }
-            (None, Some(url)) => {
-                match check_http_url(url) {
-                    Err(fault) => self.refuse(&format!("{path}.url"), fault, ""),
-                    Ok(plain) if plain && mcp.auth.is_some() => {
-                        self.warn(&format!("{path}.url"), "sends its token unencrypted; use https");
-                    }
-                    Ok(_) => {}
-                }
-                for (key, given) in [("args", !mcp.args.is_empty()), ("env_from", !mcp.env_from.is_empty())] {
-                    if given {
-                        self.refuse(&format!("{path}.{key}"), "is for `command`; there is no program to start", "");
-                    }
-                }
-            }
-        }
-        if let Some(Auth { bearer_env }) = &mcp.auth {
-            self.variable(&format!("{path}.auth.bearer_env"), bearer_env);
-        }
-        for (theirs, ours) in &mcp.env_from {
-            let path = format!("{path}.env_from.{theirs}");
-            self.variable(&path, theirs);
-            if ours != theirs {
-                self.variable(&path, ours);
-            }
-        }
-    }
-
     /// The text itself is not shown: where a variable's name belongs, people write the secret.
-    fn variable(&mut self, path: &str, name: &str) {
+    pub(super) fn variable(&mut self, path: &str, name: &str) {
         let first = |c: char| c.is_ascii_alphabetic() || c == '_';
         if !name.starts_with(first) || !name.chars().all(|c| first(c) || c.is_ascii_digit()) {
             let help =
@@ -295,7 +240,7 @@ impl Rules<'_> {
         }
     }
 
-    fn positive(&mut self, path: &str, value: HumanDuration) {
+    pub(super) fn positive(&mut self, path: &str, value: HumanDuration) {
         if value.0.is_zero() {
             self.refuse(path, "is 0s; it must be longer", "");
         }

@@ -85,8 +85,10 @@ impl AgentSpec {
             ToolConfig::Builtin(_) => None,
         });
         let tools = servers.flat_map(|mcp| {
-            let bearer = mcp.auth.iter().map(|auth| auth.bearer_env.as_str());
-            bearer.chain(mcp.env_from.values().map(String::as_str))
+            let bearer = mcp.auth.iter().filter_map(|auth| auth.bearer_env.as_deref());
+            let oauth = mcp.auth.iter().filter_map(|auth| auth.oauth.as_ref());
+            let client = oauth.flat_map(|oauth| [oauth.client_id_env.as_str(), oauth.client_secret_env.as_str()]);
+            bearer.chain(client).chain(mcp.env_from.values().chain(mcp.headers_from.values()).map(String::as_str))
         });
         self.llm_config.api_key_env.as_deref().into_iter().chain(tools).collect()
     }

@@ -3,11 +3,13 @@
 mod agent;
 mod limits;
 mod llm;
+mod mcp;
 mod model;
 mod tool;
 
 pub use agent::{AgentSpec, Idle, MissedPolicy, Mode, OverlapPolicy, Schedule};
 pub use limits::{BudgetUsd, Limits, RetryBackoff, Supervision};
 pub use llm::{Fallback, LlmConfig, Provider, ScriptRule, ScriptedTool};
+pub use mcp::{Auth, McpServer, OAuth};
 pub use model::{AnthropicOptions, AnthropicVersion, CapabilityWords, Price, PromptCache, ThinkingWord};
-pub use tool::{Auth, Builtin, BuiltinTool, McpServer, McpTool, ToolConfig};
+pub use tool::{Builtin, BuiltinTool, McpTool, ToolConfig};

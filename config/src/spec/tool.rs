@@ -1,30 +1,53 @@
 //! What an agent can do besides thinking.
 
-use std::collections::BTreeMap;
-
 use garde::Validate;
-use greenroom_contract::execution::Effect;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::mcp::McpServer;
 use crate::HumanDuration;
 
 /// A tool or a server of tools.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "an agent has a handful of them")]
 pub enum ToolConfig {
     /// A tool that Greenroom brings.
-    Builtin(#[garde(skip)] BuiltinTool),
+    Builtin(#[garde(dive)] BuiltinTool),
     /// A server that speaks the Model Context Protocol.
     Mcp(#[garde(dive)] McpTool),
 }
 
-/// A tool that Greenroom brings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A tool that Greenroom brings. All keys but `builtin` are for `http_fetch`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct BuiltinTool {
     /// Which tool it is.
+    #[garde(skip)]
     pub builtin: Builtin,
+    /// The hosts that `http_fetch` may ask, for example `docs.rs` or `*.example.com`; `*` stands for any text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(inner(length(min = 1)))]
+    pub hosts: Vec<String>,
+    /// Whether `http_fetch` may also ask addresses of this machine and of private networks, which it refuses otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[garde(skip)]
+    pub private_addresses: bool,
+    /// The most bytes that `http_fetch` reads of a page; the rest is cut off, and said so (100000 if absent).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1, max = 16_777_216)))]
+    pub max_bytes: Option<u32>,
+    /// How long `http_fetch` may take in all, redirects included (20s if absent).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub timeout: Option<HumanDuration>,
+}
+
+impl BuiltinTool {
+    /// The tool, with nothing said about it.
+    pub fn plain(builtin: Builtin) -> Self {
+        Self { builtin, hosts: Vec::new(), private_addresses: false, max_bytes: None, timeout: None }
+    }
 }
 
 /// The tools that Greenroom brings.
@@ -35,6 +58,8 @@ pub enum Builtin {
     EmitEvent,
     /// Tells the date and time.
     CurrentTime,
+    /// Reads a page or file of the web, from the hosts that it is allowed to ask.
+    HttpFetch,
 }
 
 impl Builtin {
@@ -43,6 +68,7 @@ impl Builtin {
         match self {
             Self::EmitEvent => "emit_event",
             Self::CurrentTime => "current_time",
+            Self::HttpFetch => "http_fetch",
         }
     }
 }
@@ -54,55 +80,4 @@ pub struct McpTool {
     /// The server.
     #[garde(dive)]
     pub mcp: McpServer,
-}
-
-/// How to reach an MCP server: either `command` (stdio) or `url` (streamable HTTP).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(deny_unknown_fields)]
-pub struct McpServer {
-    /// The program that speaks MCP on its standard input and output.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(inner(length(min = 1)))]
-    pub command: Option<String>,
-    /// Its arguments.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[garde(skip)]
-    pub args: Vec<String>,
-    /// Variables for the program: name in its environment → name in ours, so that no secret stands in the file.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[garde(skip)]
-    pub env_from: BTreeMap<String, String>,
-    /// The server's address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(inner(length(min = 1)))]
-    pub url: Option<String>,
-    /// How we say who we are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(dive)]
-    pub auth: Option<Auth>,
-    /// Only tools whose name fits one of these (`*` stands for any text); absent means all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[garde(skip)]
-    pub allow: Vec<String>,
-    /// What a second call of these tools would do; it decides what happens to a call that a crash interrupted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(skip)]
-    pub effect: Option<Effect>,
-    /// How long the server may take to start and list its tools.
-    #[serde(default = "default_start_timeout")]
-    #[garde(skip)]
-    pub start_timeout: HumanDuration,
-}
-
-fn default_start_timeout() -> HumanDuration {
-    HumanDuration::from_secs(20)
-}
-
-/// Credentials, by the name of the variable that holds them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(deny_unknown_fields)]
-pub struct Auth {
-    /// The environment variable that holds a bearer token.
-    #[garde(length(min = 1))]
-    pub bearer_env: String,
 }

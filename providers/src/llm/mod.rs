@@ -36,5 +36,5 @@ mod registry_tests;
 mod testing;
 
 pub use http::http_client;
-pub(crate) use http::{http_client_builder, shown};
+pub(crate) use http::{describe, http_client_builder, shown};
 pub use registry::Providers;

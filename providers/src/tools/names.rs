@@ -28,10 +28,15 @@ impl Names {
         if let Some(name) = given.by_tool.get(&tool) {
             return name.clone();
         }
-        let plain = fit(own_name);
+        let plain = fit(own_name, LONGEST);
         let name = if given.by_name.contains_key(&plain) {
-            let longer = std::iter::once(fit(&format!("{server}_{own_name}")))
-                .chain((2..).map(|number| fit(&format!("{number}_{server}_{own_name}"))))
+            let with_server = format!("{server}_{own_name}");
+            let numbered = (2..).map(|number: u64| {
+                let number = format!("_{number}");
+                fit(&with_server, LONGEST - number.len()) + &number
+            });
+            let longer = std::iter::once(fit(&with_server, LONGEST))
+                .chain(numbered)
                 .find(|name| !given.by_name.contains_key(name))
                 .unwrap_or(plain);
             tracing::info!(
@@ -55,10 +60,15 @@ impl Names {
     }
 }
 
-fn fit(name: &str) -> String {
+/// The name in letters that every provider takes, of which the first may not be a number or dash for all of them.
+fn fit(name: &str, longest: usize) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let fitted: String = name.chars().map(|c| if fits(c) { c } else { '_' }).take(LONGEST).collect();
-    if fitted.is_empty() { "tool".to_owned() } else { fitted }
+    let mut fitted: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();
+    if !fitted.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        fitted.insert_str(0, if fitted.is_empty() { "tool" } else { "t_" });
+    }
+    fitted.truncate(longest);
+    fitted
 }
 
 #[cfg(test)]
@@ -72,11 +82,22 @@ mod tests {
         assert_eq!(names.name(2, "web", "read"), "web_read");
         assert_eq!(names.name(2, "web", "get.page/now"), "get_page_now");
         assert_eq!(names.name(2, "web", "get_page_now"), "web_get_page_now");
-        assert_eq!(names.name(3, "web", "read"), "2_web_read");
+        assert_eq!(names.name(3, "web", "read"), "web_read_2");
         assert_eq!(names.name(2, "web", "read"), "web_read", "a second look gives the same name");
         assert_eq!(names.resolve("web_read"), Some((2, "read".to_owned())));
         assert_eq!(names.resolve("get_page_now"), Some((2, "get.page/now".to_owned())));
         assert_eq!(names.resolve("missing"), None);
-        assert_eq!(names.name(1, "files", &"x".repeat(99)).len(), LONGEST);
+        assert_eq!(names.name(1, "files", "2_write"), "t_2_write");
+        assert_eq!(names.name(1, "files", ""), "tool");
+    }
+
+    #[test]
+    fn long_names_that_begin_alike_keep_apart() {
+        let names = Names::default();
+        let long = |end: &str| names.name(1, "files", &("x".repeat(80) + end));
+        let all: std::collections::HashSet<String> = ["a", "b", "c", "d"].map(long).into();
+        assert_eq!(all.len(), 4);
+        assert!(all.iter().all(|name| name.len() <= LONGEST), "{all:?}");
+        assert_eq!(names.resolve(&long("c")), Some((1, "x".repeat(80) + "c")));
     }
 }

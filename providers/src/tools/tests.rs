@@ -11,7 +11,7 @@ use greenroom_contract::{
 };
 use serde_json::{Value, json};
 
-use super::open;
+use super::Toolshed;
 use crate::Unusable;
 
 fn stub() -> String {
@@ -21,7 +21,7 @@ fn stub() -> String {
     stub.to_str().unwrap().to_owned()
 }
 
-fn server(more: Value) -> Value {
+pub(super) fn server(more: Value) -> Value {
     let mut server = json!({ "command": stub(), "start_timeout": "5s" });
     server.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({ "mcp": server })
@@ -31,10 +31,10 @@ pub(super) async fn try_open(tools: Value, env: &[(&str, &str)]) -> Result<Arc<d
     rustls::crypto::ring::default_provider().install_default().ok();
     let tools: Vec<ToolConfig> = serde_json::from_value(tools).unwrap();
     let env = Environment::from_pairs(env.iter().copied());
-    open(&tools, &env, Arc::new(SystemClock)).await
+    Toolshed::new(env, Arc::new(SystemClock), None).open(&"tester".parse().unwrap(), &tools).await
 }
 
-async fn opened(tools: Value) -> Arc<dyn Toolset> {
+pub(super) async fn opened(tools: Value) -> Arc<dyn Toolset> {
     try_open(tools, &[]).await.unwrap()
 }
 
@@ -70,7 +70,7 @@ pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn is_alive(pid: &str) -> bool {
+pub(super) fn is_alive(pid: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 

@@ -2,10 +2,12 @@
 //!
 //! - `emit_event`: sends an event with the transaction that finishes the execution
 //! - `current_time`: tells the date and time
+//! - `http_fetch`: reads from the web, from named hosts only
 //! - `table`: which is which
 
 mod current_time;
 mod emit_event;
+mod http_fetch;
 mod table;
 
-pub(super) use table::{call, spec};
+pub(super) use table::Ready;

@@ -1,26 +1,46 @@
 //! Which built-in tool is which.
 
-use greenroom_config::spec::Builtin;
+use greenroom_config::spec::{Builtin, BuiltinTool};
 use greenroom_contract::{
     Clock,
-    port::tool::{Answer, ToolSpec},
+    port::tool::{Answer, Call, ToolSpec},
 };
-use serde_json::Value;
 
-use super::{current_time, emit_event};
+use super::{current_time, emit_event, http_fetch::HttpFetch};
+use crate::Unusable;
 
-/// The tool as the model sees it.
-pub(in crate::tools) fn spec(builtin: Builtin) -> ToolSpec {
-    match builtin {
-        Builtin::EmitEvent => emit_event::spec(),
-        Builtin::CurrentTime => current_time::spec(),
-    }
+/// A built-in tool, ready to be called.
+pub(in crate::tools) enum Ready {
+    EmitEvent,
+    CurrentTime,
+    HttpFetch(Box<HttpFetch>),
 }
 
-/// Calls it. Wrong arguments are the tool's own failure, which the model may read and mend.
-pub(in crate::tools) fn call(builtin: Builtin, input: &Value, clock: &dyn Clock) -> Answer {
-    match builtin {
-        Builtin::EmitEvent => emit_event::call(input),
-        Builtin::CurrentTime => current_time::call(input, clock),
+impl Ready {
+    /// Makes it ready.
+    pub(in crate::tools) fn new(tool: &BuiltinTool) -> Result<Self, Unusable> {
+        Ok(match tool.builtin {
+            Builtin::EmitEvent => Self::EmitEvent,
+            Builtin::CurrentTime => Self::CurrentTime,
+            Builtin::HttpFetch => Self::HttpFetch(Box::new(HttpFetch::new(tool)?)),
+        })
+    }
+
+    /// The tool as the model sees it.
+    pub(in crate::tools) fn spec(&self) -> ToolSpec {
+        match self {
+            Self::EmitEvent => emit_event::spec(),
+            Self::CurrentTime => current_time::spec(),
+            Self::HttpFetch(tool) => tool.spec(),
+        }
+    }
+
+    /// Calls it. Wrong arguments are the tool's own failure, which the model may read and mend.
+    pub(in crate::tools) async fn call(&self, call: &Call, clock: &dyn Clock) -> Answer {
+        match self {
+            Self::EmitEvent => emit_event::call(&call.input),
+            Self::CurrentTime => current_time::call(&call.input, clock),
+            Self::HttpFetch(tool) => tool.call(call).await,
+        }
     }
 }

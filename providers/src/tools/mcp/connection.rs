@@ -1,53 +1,74 @@
 //! One life of a server: start, handshake, list, end.
 
-use std::{process::Stdio, sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::{FutureExt, future::Shared};
 use greenroom_contract::{BoxFuture, task};
 use rmcp::{
     ClientHandler, ClientServiceExt, Peer, RoleClient,
-    model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion, SubscriptionFilter, Tool},
-    service::{
-        ClientLifecycleMode, NotificationContext, RunningService, RunningServiceCancellationToken, Subscription,
+    model::{
+        ClientCapabilities, ClientConfig, Implementation, ProgressNotificationParam, ProtocolVersion,
+        SubscriptionFilter, Tool,
     },
-    transport::{StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig},
+    service::{
+        ClientInitializeError, ClientLifecycleMode, NotificationContext, RunningService,
+        RunningServiceCancellationToken, Subscription,
+    },
+    transport::{
+        StreamableHttpClientTransport, async_rw::AsyncRwTransport,
+        streamable_http_client::StreamableHttpClientTransportConfig,
+    },
 };
 use secrecy::ExposeSecret;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
     sync::Notify,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
+    call::Signs,
+    child::{Pipes, Program},
     failure::why,
-    link::{Link, Target},
+    http::Http,
+    hurry::Hurry,
+    link::{Access, Link, Remote, Target},
+    stderr::{LastWords, listen},
 };
 
 /// How long a server gets to end by itself before it is killed.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long the answers of a program that has exited are still read.
 const REST: Duration = Duration::from_secs(1);
-const LONGEST_LOG_LINE: u64 = 4096;
+/// How long a program may think about the question which lifecycle it knows, before it is asked in the older one. Most
+/// answer within milliseconds.
+const PROBE_OF_A_PROGRAM: Duration = Duration::from_secs(2);
+/// How long a server elsewhere may think about the same.
+const PROBE: Duration = Duration::from_secs(4);
 
 /// A living server.
 pub(super) struct Connection {
     pub(super) peer: Peer<RoleClient>,
+    pub(super) signs: Signs,
     cancel: Option<RunningServiceCancellationToken>,
     /// Resolves when the protocol's task has ended.
     ended: Ended,
-    child: Option<Child>,
+    program: Option<Program>,
     /// By which a stateless server tells that its tools changed.
     subscription: Option<Subscription>,
     _stderr: Option<task::Scoped>,
 }
 
 type Ended = Shared<BoxFuture<'static, ()>>;
+type Service = RunningService<RoleClient, Listener>;
 
-/// What we answer to a server, and what we hear from it: only that its tools changed.
+/// What we answer to a server, and what we hear from it: that its tools changed, and that a call is getting on.
+#[derive(Clone)]
 struct Listener {
     changed: Arc<Notify>,
+    signs: Signs,
 }
 
 impl ClientHandler for Listener {
@@ -55,6 +76,10 @@ impl ClientHandler for Listener {
         let us = Implementation::new("greenroom", env!("CARGO_PKG_VERSION"));
         ClientConfig::new(ClientCapabilities::default(), us)
             .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
+    }
+
+    async fn on_progress(&self, progress: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
+        self.signs.heard(&progress.progress_token);
     }
 
     async fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) {
@@ -65,38 +90,31 @@ impl ClientHandler for Listener {
 impl Connection {
     /// Starts the server, shakes hands in whichever lifecycle it knows, and lists its tools. Fails with the reason,
     /// after `start_timeout` at the latest. A program that was started by then is killed.
-    pub(super) async fn open(link: &Link, changed: &Arc<Notify>) -> Result<(Self, Vec<Tool>), String> {
+    pub(super) async fn open(link: &Arc<Link>, changed: &Arc<Notify>) -> Result<(Self, Vec<Tool>), String> {
         let within = link.start_timeout;
-        match timeout(within, Self::start(link, changed)).await {
+        let opened = match timeout(within, Self::start(link, changed)).await {
             Ok(started) => started,
             Err(_) => Err(format!("it did not answer within {within:?}")),
+        };
+        match &opened {
+            Ok((connection, _)) => {
+                let version = connection.peer.peer_info().map(|info| info.protocol_version.clone());
+                link.set_legacy(version.is_some_and(|version| version.has_initialize()));
+            }
+            // It may be another one when it comes back.
+            Err(_) => link.set_legacy(false),
         }
+        opened.map_err(|reason| link.veil.over_words(reason))
     }
 
-    async fn start(link: &Link, changed: &Arc<Notify>) -> Result<(Self, Vec<Tool>), String> {
-        let listener = Listener { changed: changed.clone() };
-        let lifecycle = ClientLifecycleMode::Auto {
-            preferred_versions: vec![ProtocolVersion::LATEST],
-            legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
-        };
+    async fn start(link: &Arc<Link>, changed: &Arc<Notify>) -> Result<(Self, Vec<Tool>), String> {
+        let listener = Listener { changed: Arc::clone(changed), signs: Signs::default() };
         let mut connection = match &link.target {
-            Target::Program { command, args, env } => {
-                let (mut child, stdout, stdin, stderr) =
-                    spawn(command, args, env).map_err(|error| format!("it cannot be started: {error}"))?;
-                let stderr = task::spawn_scoped("mcp-stderr", log_lines(stderr, link.name().to_owned()));
-                match listener.serve_with_lifecycle((stdout, stdin), lifecycle).await {
-                    Ok(service) => Self::of(service, Some(child), Some(stderr)),
-                    Err(error) => return Err(start_failure(&mut child, &error).await),
-                }
-            }
-            Target::Http { client, url, bearer } => {
-                let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str());
-                if let Some(token) = bearer {
-                    config = config.auth_header(token.expose_secret());
-                }
-                let transport = StreamableHttpClientTransport::with_client(client.clone(), config);
-                let service = listener.serve_with_lifecycle(transport, lifecycle).await;
-                Self::of(service.map_err(|error| why(&error))?, None, None)
+            Target::Program { .. } => start_program(link, listener).await?,
+            Target::Http(remote) => {
+                let signs = listener.signs.clone();
+                let service = reach(remote, link.is_legacy(), &listener).await;
+                Self::of(service.map_err(|error| why(&error))?, signs, None, None)
             }
         };
         connection.subscribe().await;
@@ -104,7 +122,7 @@ impl Connection {
         Ok((connection, tools))
     }
 
-    fn of(service: RunningService<RoleClient, Listener>, child: Option<Child>, stderr: Option<task::Scoped>) -> Self {
+    fn of(service: Service, signs: Signs, program: Option<Program>, stderr: Option<task::Scoped>) -> Self {
         let peer = service.peer().clone();
         let cancel = Some(service.cancellation_token());
         let ended = async move {
@@ -113,7 +131,7 @@ impl Connection {
             }
         };
         let ended = ended.boxed().shared();
-        Self { peer, cancel, ended, child, subscription: None, _stderr: stderr }
+        Self { peer, signs, cancel, ended, program, subscription: None, _stderr: stderr }
     }
 
     /// Stateless servers tell of changed tools only who has asked for it; the others tell everyone.
@@ -126,19 +144,21 @@ impl Connection {
         let filter = SubscriptionFilter::builder().tools_list_changed().build();
         match timeout(LAST_WORDS, self.peer.listen(filter)).await {
             Ok(Ok(subscription)) => self.subscription = Some(subscription),
-            Ok(Err(error)) => tracing::debug!(error = %error, "A tool server does not tell when its tools change."),
-            Err(_) => tracing::debug!("A tool server does not answer whether it tells when its tools change."),
+            Ok(Err(error)) => {
+                tracing::debug!(reason = why(&error), "A tool server does not tell when its tools change.")
+            }
+            Err(_) => tracing::debug!("A tool server did not say whether it tells when its tools change."),
         }
     }
 
     /// Resolves when a stateless server says that its tools changed; with another server, never.
     /// Apart from [`Self::over`], so that both can be waited for at once.
     pub(super) fn watch(&mut self) -> (impl Future<Output = ()>, impl Future<Output = String>) {
-        let Self { subscription, ended, child, .. } = self;
-        (told(subscription), over(ended.clone(), child))
+        let Self { subscription, ended, program, .. } = self;
+        (told(subscription), over(ended.clone(), program))
     }
 
-    /// Ends the server: says goodbye, closes its input, waits a little, kills it.
+    /// Ends the server: says goodbye, closes its input, waits a little, kills it with all that it started.
     pub(super) async fn close(mut self) {
         if let Some(mut subscription) = self.subscription.take()
             && timeout(Duration::from_millis(200), subscription.cancel()).await.is_err()
@@ -148,21 +168,77 @@ impl Connection {
         if let Some(cancel) = self.cancel.take() {
             cancel.cancel();
         }
-        let deadline = tokio::time::Instant::now() + LAST_WORDS;
+        let deadline = Instant::now() + LAST_WORDS;
         let goodbye = async {
             self.ended.clone().await;
-            if let Some(child) = &mut self.child {
-                child.wait().await.ok();
+            if let Some(program) = &mut self.program {
+                program.exited().await.ok();
             }
         };
-        if tokio::time::timeout_at(deadline, goodbye).await.is_ok() {
-            return;
+        if timeout_at(deadline, goodbye).await.is_err() {
+            tracing::debug!("A tool server did not end by itself.");
         }
-        if let Some(child) = &mut self.child
-            && let Err(error) = child.kill().await
-        {
-            tracing::warn!(error = %error, "A tool server could not be killed.");
+        // Also one that has ended may have left others behind.
+        if let Some(program) = &mut self.program {
+            program.kill().await;
         }
+    }
+}
+
+/// Starts a program, asks it which lifecycle it knows, and turns to the older one soon when it says nothing.
+async fn start_program(link: &Arc<Link>, listener: Listener) -> Result<Connection, String> {
+    let mut patience = PROBE_OF_A_PROGRAM;
+    loop {
+        let Target::Program { command, args, env } = &link.target else { return Err("it is no program".to_owned()) };
+        let (mut program, Pipes { stdin, stdout, stderr }) =
+            Program::start(command, args, env).map_err(|error| format!("it cannot be started: {error}"))?;
+        let last = LastWords::default();
+        let stderr = task::spawn_scoped("mcp-stderr", listen(stderr, Arc::clone(link), last.clone()));
+        let (transport, gave_up) = Hurry::new(AsyncRwTransport::new_client(stdout, stdin), patience);
+        let lifecycle = if link.is_legacy() { ClientLifecycleMode::Initialize } else { both() };
+        match listener.clone().serve_with_lifecycle(transport, lifecycle).await {
+            Ok(service) => return Ok(Connection::of(service, listener.signs.clone(), Some(program), Some(stderr))),
+            // It may know the newer lifecycle only, and be slow to say so. It is not hurried again.
+            Err(_) if gave_up.load(Ordering::Relaxed) && patience < link.start_timeout => {
+                program.kill().await;
+                patience = link.start_timeout;
+            }
+            Err(error) => return Err(start_failure(&mut program, &last, &error).await),
+        }
+    }
+}
+
+/// Reaches a server elsewhere, in the lifecycle that it knows.
+async fn reach(remote: &Remote, legacy: bool, listener: &Listener) -> Result<Service, ClientInitializeError> {
+    let serve = |lifecycle| {
+        let mut config = StreamableHttpClientTransportConfig::with_uri(remote.url.as_str());
+        config = config.custom_headers(remote.headers.clone());
+        if let Access::Bearer(token) = &remote.access {
+            config = config.auth_header(token.expose_secret());
+        }
+        let tokens = match &remote.access {
+            Access::OAuth(tokens) => Some(Arc::clone(tokens)),
+            Access::Open | Access::Bearer(_) => None,
+        };
+        let client = Http::new(remote.client.clone(), tokens);
+        let transport = StreamableHttpClientTransport::with_client(client, config);
+        listener.clone().serve_with_lifecycle(transport, lifecycle)
+    };
+    if !legacy && let Ok(service) = timeout(PROBE, serve(both())).await {
+        return service;
+    }
+    match serve(ClientLifecycleMode::Initialize).await {
+        // It is slow, or another one than it was.
+        Err(_) => serve(both()).await,
+        served => served,
+    }
+}
+
+/// The newer lifecycle if the server knows it, else the older one.
+fn both() -> ClientLifecycleMode {
+    ClientLifecycleMode::Auto {
+        preferred_versions: vec![ProtocolVersion::LATEST],
+        legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
     }
 }
 
@@ -177,17 +253,17 @@ async fn told(subscription: &mut Option<Subscription>) {
 }
 
 /// Resolves, with the reason, when the server is no more.
-async fn over(ended: Ended, child: &mut Option<Child>) -> String {
-    let Some(child) = child else {
+async fn over(ended: Ended, program: &mut Option<Program>) -> String {
+    let Some(program) = program else {
         ended.await;
         return "it closed the connection".to_owned();
     };
     tokio::select! {
-        () = ended.clone() => match timeout(REST, child.wait()).await {
+        () = ended.clone() => match timeout(REST, program.exited()).await {
             Ok(status) => exited(status),
             Err(_) => "it closed its output".to_owned(),
         },
-        status = child.wait() => {
+        status = program.exited() => {
             // What it answered last may still lie in the pipe.
             if timeout(REST, ended).await.is_err() {
                 tracing::debug!("A tool server has exited, and something it started holds its output open.");
@@ -204,48 +280,10 @@ fn exited(status: std::io::Result<std::process::ExitStatus>) -> String {
     }
 }
 
-type Parts = (Child, ChildStdout, ChildStdin, ChildStderr);
-
-fn spawn(command: &str, args: &[String], env: &[(String, String)]) -> std::io::Result<Parts> {
-    let mut program = Command::new(command);
-    program
-        .args(args)
-        .env_clear()
-        .envs(env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    // A Ctrl-C at the terminal is for us: running work gets its time, and its tools, to finish.
-    #[cfg(unix)]
-    program.process_group(0);
-    let mut child = program.spawn()?;
-    match (child.stdout.take(), child.stdin.take(), child.stderr.take()) {
-        (Some(stdout), Some(stdin), Some(stderr)) => Ok((child, stdout, stdin, stderr)),
-        _ => Err(std::io::Error::other("its input and output are not connected")),
-    }
-}
-
-/// A program that exits at once is the commonest failure, and its exit status says more than a broken handshake does.
-async fn start_failure(child: &mut Child, error: &rmcp::service::ClientInitializeError) -> String {
-    match timeout(Duration::from_millis(500), child.wait()).await {
-        Ok(Ok(status)) => format!("it exited at once ({status}); its own words are in the log at debug level"),
+/// A program that exits at once is the commonest failure, and its last words say more than a broken handshake does.
+async fn start_failure(program: &mut Program, last: &LastWords, error: &ClientInitializeError) -> String {
+    match timeout(Duration::from_millis(500), program.exited()).await {
+        Ok(Ok(status)) => format!("it exited at once ({status}){}", last.told().await),
         _ => why(error),
-    }
-}
-
-async fn log_lines(stderr: ChildStderr, server: String) {
-    let mut reader = BufReader::new(stderr);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        // A line is cut where it is too long; the rest is read as the next.
-        match (&mut reader).take(LONGEST_LOG_LINE).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {
-                let text = String::from_utf8_lossy(&line);
-                tracing::debug!(tool.server = server, tool.stderr = text.trim_end(), "A tool server wrote to its log.");
-            }
-        }
     }
 }

@@ -7,6 +7,8 @@ use rmcp::{
     transport::streamable_http_client::StreamableHttpError,
 };
 
+use super::http::NoToken;
+
 const LONGEST: usize = 300;
 
 /// The reason at the bottom of an error, in one line, without addresses: they may hold credentials.
@@ -24,11 +26,21 @@ pub(super) fn why(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// Whether a failed call over HTTP surely did not reach the server: no connection came about, or it wanted credentials.
+/// Whether a failed call over HTTP surely did nothing: no connection came about, the server wanted other credentials, it
+/// knew the session no more, or no access token could be got for it.
 pub(super) fn never_arrived(error: &ServiceError) -> bool {
-    let connected =
-        |cause: &(dyn Error + 'static)| cause.downcast_ref::<reqwest::Error>().is_none_or(|http| !http.is_connect());
-    error.is_authorization_required() || !causes(error).all(connected)
+    error.is_authorization_required() || causes(error).any(did_nothing)
+}
+
+fn did_nothing(cause: &(dyn Error + 'static)) -> bool {
+    if let Some(http) = cause.downcast_ref::<reqwest::Error>() {
+        return http.is_connect();
+    }
+    match cause.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+        Some(StreamableHttpError::SessionExpired) => true,
+        Some(StreamableHttpError::Io(error)) => error.get_ref().is_some_and(|inner| inner.is::<NoToken>()),
+        _ => false,
+    }
 }
 
 /// An error and everything under it.

@@ -1,12 +1,15 @@
 //! The protocol's words into ours.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use greenroom_contract::{
     execution::Effect,
-    port::tool::{Answer, Call, ToolSpec},
+    port::{
+        llm::Image,
+        tool::{Answer, Call, ToolSpec},
+    },
 };
 use rmcp::model::{
     CallToolRequestParams, CallToolResult, ContentBlock, JsonObject, RequestMetaObject, ResourceContents, Tool,
-    ToolAnnotations,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -17,24 +20,20 @@ const KEY: &str = "greenroom/idempotency-key";
 /// What stands for a kind of content that the SDK learns after this was written.
 const UNKNOWN: &str = "[content of an unknown kind]";
 
-/// A tool as the model sees it. `declared` is what the operator says about its effect, which is believed before what
-/// the server says; a tool about which nobody says anything must not run twice.
-pub(super) fn spec(tool: &Tool, declared: Option<Effect>) -> ToolSpec {
+/// The pictures that models take.
+const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+/// The largest picture that is handed on, in base64, and how many of one answer are.
+const LARGEST_PICTURE: usize = 5 * 1024 * 1024;
+const MOST_PICTURES: usize = 8;
+
+/// A tool as the model sees it.
+pub(super) fn spec(tool: &Tool, effect: Effect) -> ToolSpec {
     let said = tool.description.as_deref().or(tool.title.as_deref()).unwrap_or_default();
     ToolSpec {
         name: tool.name.to_string(),
         description: said.to_owned(),
         input_schema: Value::Object(tool.input_schema.as_ref().clone()),
-        effect: declared.unwrap_or_else(|| hinted(tool.annotations.as_ref())),
-    }
-}
-
-fn hinted(annotations: Option<&ToolAnnotations>) -> Effect {
-    let Some(hints) = annotations else { return Effect::AtMostOnce };
-    match (hints.read_only_hint, hints.idempotent_hint) {
-        (Some(true), _) => Effect::None,
-        (_, Some(true)) => Effect::Idempotent,
-        _ => Effect::AtMostOnce,
+        effect,
     }
 }
 
@@ -53,33 +52,56 @@ fn arguments(input: &Value) -> JsonObject {
     input.as_object().cloned().unwrap_or_default()
 }
 
-/// An answer, as text: that is what models read. What is no text is named, so that the model knows of it.
+/// An answer: text, which is what all models read, and pictures. What is neither is named, so that the model knows of
+/// it. A structured result is told where no text says the same already.
 pub(super) fn answer(result: CallToolResult) -> Answer {
-    let mut lines: Vec<String> = result.content.iter().map(line).collect();
-    if lines.is_empty() {
-        lines.extend(result.structured_content.as_ref().map(Value::to_string));
+    let mut images = Vec::new();
+    let mut lines: Vec<String> = result.content.into_iter().map(|block| line(block, &mut images)).collect();
+    if let Some(structured) = result.structured_content {
+        let is_it = |line: &String| serde_json::from_str::<Value>(line).is_ok_and(|said| said == structured);
+        if !lines.iter().any(is_it) {
+            lines.push(structured.to_string());
+        }
     }
-    Answer {
-        content: lines.join("\n"),
-        is_error: result.is_error.unwrap_or(false),
-        images: Vec::new(),
-        emits: Vec::new(),
-    }
+    Answer { content: lines.join("\n"), is_error: result.is_error.unwrap_or(false), images, emits: Vec::new() }
 }
 
-fn line(block: &ContentBlock) -> String {
+fn line(block: ContentBlock, images: &mut Vec<Image>) -> String {
     match block {
-        ContentBlock::Text(text) => text.text.clone(),
-        ContentBlock::Image(image) => format!("[an image ({}), which is not shown]", image.mime_type),
+        ContentBlock::Text(text) => text.text,
+        ContentBlock::Image(image) => picture(image.mime_type, image.data, images),
         ContentBlock::Audio(audio) => format!("[a sound ({}), which is not played]", audio.mime_type),
-        ContentBlock::ResourceLink(link) => format!("[{}: {}]", link.name, link.uri),
-        ContentBlock::Resource(resource) => match &resource.resource {
-            ResourceContents::TextResourceContents { text, .. } => text.clone(),
-            ResourceContents::BlobResourceContents { uri, .. } => format!("[the contents of {uri}, which are no text]"),
+        ContentBlock::ResourceLink(link) => {
+            let about = link.description.map(|said| format!(" ({said})")).unwrap_or_default();
+            format!("[{}: {}{about}]", link.name, link.uri)
+        }
+        ContentBlock::Resource(resource) => match resource.resource {
+            ResourceContents::TextResourceContents { text, .. } => text,
+            ResourceContents::BlobResourceContents { uri, mime_type, blob, .. } => match mime_type {
+                Some(kind) if PICTURES.contains(&kind.as_str()) => picture(kind, blob, images),
+                _ => format!("[the contents of {uri}, which are no text]"),
+            },
             _ => UNKNOWN.to_owned(),
         },
         _ => UNKNOWN.to_owned(),
     }
+}
+
+/// Hands a picture on, and says so in the text; one that no model would take is only named.
+fn picture(kind: String, data: String, images: &mut Vec<Image>) -> String {
+    let fault = if !PICTURES.contains(&kind.as_str()) {
+        "is of a kind that models do not take"
+    } else if data.len() > LARGEST_PICTURE {
+        "is too large"
+    } else if images.len() >= MOST_PICTURES {
+        "is one too many"
+    } else if STANDARD.decode(&data).is_err() {
+        "is damaged"
+    } else {
+        images.push(Image { media_type: kind.clone(), data });
+        return format!("[a picture ({kind})]");
+    };
+    format!("[a picture ({kind}), which is not shown: it {fault}]")
 }
 
 #[cfg(test)]
@@ -88,30 +110,48 @@ mod tests {
 
     use super::*;
 
-    fn tool(annotations: Value) -> Tool {
-        let tool = json!({ "name": "t", "inputSchema": { "type": "object" }, "annotations": annotations });
-        serde_json::from_value(tool).unwrap()
+    fn read(json: Value) -> Answer {
+        answer(serde_json::from_value(json).unwrap())
     }
 
     #[test]
-    fn the_operator_is_believed_before_the_server_and_silence_means_at_most_once() {
-        assert_eq!(spec(&tool(json!({ "readOnlyHint": true })), None).effect, Effect::None);
-        assert_eq!(spec(&tool(json!({ "idempotentHint": true })), None).effect, Effect::Idempotent);
-        assert_eq!(spec(&tool(json!({ "readOnlyHint": false })), None).effect, Effect::AtMostOnce);
-        assert_eq!(spec(&tool(json!(null)), None).effect, Effect::AtMostOnce);
-        assert_eq!(spec(&tool(json!({ "readOnlyHint": true })), Some(Effect::Keyed)).effect, Effect::Keyed);
-    }
-
-    #[test]
-    fn an_answer_is_text_and_what_is_none_is_named() {
-        let read = |json: Value| answer(serde_json::from_value(json).unwrap());
+    fn text_is_told_pictures_are_handed_on_and_the_rest_is_named() {
         let mixed = read(json!({ "content": [
             { "type": "text", "text": "two" },
             { "type": "image", "data": "AAAA", "mimeType": "image/png" },
-            { "type": "resource", "resource": { "uri": "file:///a", "text": "three" } }
+            { "type": "image", "data": "!", "mimeType": "image/png" },
+            { "type": "image", "data": "AAAA", "mimeType": "image/tiff" },
+            { "type": "audio", "data": "AAAA", "mimeType": "audio/wav" },
+            { "type": "resource_link", "uri": "file:///b", "name": "b", "description": "the second" },
+            { "type": "resource", "resource": { "uri": "file:///a", "text": "three" } },
+            { "type": "resource", "resource": { "uri": "file:///p", "blob": "AAAA", "mimeType": "image/jpeg" } }
         ], "isError": true }));
-        assert_eq!(mixed.content, "two\n[an image (image/png), which is not shown]\nthree");
+        let lines: Vec<_> = mixed.content.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "two",
+                "[a picture (image/png)]",
+                "[a picture (image/png), which is not shown: it is damaged]",
+                "[a picture (image/tiff), which is not shown: it is of a kind that models do not take]",
+                "[a sound (audio/wav), which is not played]",
+                "[b: file:///b (the second)]",
+                "three",
+                "[a picture (image/jpeg)]",
+            ]
+        );
+        let kinds: Vec<_> = mixed.images.iter().map(|image| image.media_type.as_str()).collect();
+        assert_eq!(kinds, ["image/png", "image/jpeg"]);
         assert!(mixed.is_error);
-        assert_eq!(read(json!({ "content": [], "structuredContent": { "a": 1 } })).content, "{\"a\":1}");
+    }
+
+    #[test]
+    fn a_structured_result_is_told_once() {
+        let structured = json!({ "a": 1, "b": [2] });
+        let both = json!({ "content": [{ "type": "text", "text": "{\"b\": [2], \"a\": 1}" }], "structuredContent": structured });
+        assert_eq!(read(both).content, "{\"b\": [2], \"a\": 1}");
+        assert_eq!(read(json!({ "content": [], "structuredContent": structured })).content, "{\"a\":1,\"b\":[2]}");
+        let beside = json!({ "content": [{ "type": "text", "text": "found it" }], "structuredContent": structured });
+        assert_eq!(read(beside).content, "found it\n{\"a\":1,\"b\":[2]}");
     }
 }

@@ -4,20 +4,19 @@ use std::sync::Arc;
 
 use greenroom_actors::ports::{Outfit, Outfitter};
 use greenroom_config::{AgentSpec, Environment};
-use greenroom_contract::{BoxFuture, Clock, execution::Failure};
-use greenroom_providers::{Providers, Unusable, tools};
+use greenroom_contract::{BoxFuture, Clock, execution::Failure, tree::Table};
+use greenroom_providers::{Providers, Unusable, tools::Toolshed};
 use reqwest::Client;
 
 /// The providers and tools of this node.
 pub(super) struct Wardrobe {
     providers: Providers,
-    env: Environment,
-    clock: Arc<dyn Clock>,
+    tools: Toolshed,
 }
 
 impl Wardrobe {
-    pub(super) fn new(env: Environment, http: Client, clock: Arc<dyn Clock>) -> Self {
-        Self { providers: Providers::new(&env, http), env, clock }
+    pub(super) fn new(env: Environment, http: Client, clock: Arc<dyn Clock>, table: Table) -> Self {
+        Self { providers: Providers::new(&env, http), tools: Toolshed::new(env, clock, Some(table)) }
     }
 }
 
@@ -25,8 +24,7 @@ impl Outfitter for Wardrobe {
     fn outfit(&self, spec: Arc<AgentSpec>) -> BoxFuture<'_, Result<Outfit, Failure>> {
         Box::pin(async move {
             let llm = self.providers.build(&spec.llm_config).await.map_err(|why| unavailable("model", &why))?;
-            let clock = Arc::clone(&self.clock);
-            let tools = tools::open(&spec.tools, &self.env, clock).await.map_err(|why| unavailable("tools", &why))?;
+            let tools = self.tools.open(&spec.name, &spec.tools).await.map_err(|why| unavailable("tools", &why))?;
             let cheaper = match &spec.limits.budget_usd.degrade_to {
                 Some(other) => {
                     let config = spec.llm_config.with_model(other);

@@ -88,7 +88,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         state: Arc::clone(&state),
         bus,
         clock: Arc::clone(&clock),
-        outfitter: Arc::new(Wardrobe::new(env.clone(), http, clock)),
+        outfitter: Arc::new(Wardrobe::new(env.clone(), http, clock, table.clone())),
         table: table.clone(),
         outbox: Arc::default(),
         ended: Default::default(),

@@ -1,11 +1,20 @@
-//! Which of a server's tools an agent may see.
+//! Patterns in which `*` stands for any text: which tools an agent may see, and which hosts it may ask.
 
-/// Whether `name` fits one of the patterns, in which `*` stands for any text. No patterns: everything fits.
+use std::collections::BTreeMap;
+
+/// Whether `name` fits one of the patterns. No patterns: everything fits.
 pub(super) fn allowed(patterns: &[String], name: &str) -> bool {
     patterns.is_empty() || patterns.iter().any(|pattern| fits(pattern, name))
 }
 
-fn fits(pattern: &str, name: &str) -> bool {
+/// What is said about `name`: under its whole name, else under the longest pattern that it fits.
+pub(super) fn said_of<'a, T>(patterns: &'a BTreeMap<String, T>, name: &str) -> Option<&'a T> {
+    let fitting = || patterns.iter().filter(|(pattern, _)| fits(pattern, name));
+    patterns.get(name).or_else(|| fitting().max_by_key(|(pattern, _)| pattern.len()).map(|(_, said)| said))
+}
+
+/// Whether `name` fits the pattern.
+pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let Some((before, after)) = pattern.split_once('*') else { return pattern == name };
     let Some(rest) = name.strip_prefix(before) else { return false };
     // Each piece between two stars is taken as early as it comes; the last one must end the name.
@@ -35,5 +44,15 @@ mod tests {
         assert!(!fits("a*c*e", "abcd") && !fits("a*a", "a") && !fits("get", "gets") && !fits("", "x"));
         assert!(fits("get_ticket", "get_ticket"));
         assert!(allowed(&[], "anything") && !allowed(&["a".to_owned()], "b"));
+    }
+
+    #[test]
+    fn a_whole_name_counts_before_a_pattern_and_a_long_one_before_a_short_one() {
+        let said: BTreeMap<_, _> =
+            [("*", 1), ("get_*", 2), ("get_ticket", 3)].map(|(name, said)| (name.to_owned(), said)).into();
+        assert_eq!(said_of(&said, "get_ticket"), Some(&3));
+        assert_eq!(said_of(&said, "get_page"), Some(&2));
+        assert_eq!(said_of(&said, "charge"), Some(&1));
+        assert_eq!(said_of(&BTreeMap::<String, u8>::new(), "charge"), None);
     }
 }

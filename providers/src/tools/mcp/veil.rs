@@ -1,0 +1,80 @@
+//! What must not be shown: the secrets of a server, taken out of everything that it says.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// Shorter ones are not looked for: they would be found everywhere.
+const SHORTEST: usize = 8;
+/// How many tokens that were got meanwhile are remembered: the present one, and those that it replaced.
+const TOKENS: usize = 4;
+const HIDDEN: &str = "***";
+
+/// The secrets of one server. Has no `Debug`, because of them.
+#[derive(Default)]
+pub(super) struct Veil {
+    credentials: Vec<SecretString>,
+    variables: Vec<SecretString>,
+    tokens: Mutex<VecDeque<SecretString>>,
+}
+
+impl Veil {
+    /// What we say to the server about who we are.
+    pub(super) fn credential(&mut self, secret: &SecretString) {
+        self.credentials.push(secret.clone());
+    }
+
+    /// What a program was given in its environment.
+    pub(super) fn variable(&mut self, value: &str) {
+        self.variables.push(value.into());
+    }
+
+    /// An access token that was got for the server.
+    pub(super) fn token(&self, token: &SecretString) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.push_front(token.clone());
+        tokens.truncate(TOKENS);
+    }
+
+    /// Over what goes into logs, errors and the tree.
+    pub(super) fn over_words(&self, text: String) -> String {
+        hide(self.over_answer(text), &self.variables)
+    }
+
+    /// Over what the model is told. What a program was given is left there: most of it is no secret (a folder's path, for
+    /// one), and tools speak of it.
+    pub(super) fn over_answer(&self, text: String) -> String {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        hide(hide(text, &self.credentials), tokens.iter())
+    }
+}
+
+fn hide<'a>(mut text: String, secrets: impl IntoIterator<Item = &'a SecretString>) -> String {
+    for secret in secrets {
+        let secret = secret.expose_secret();
+        if secret.len() >= SHORTEST && text.contains(secret) {
+            text = text.replace(secret, HIDDEN);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_taken_out_and_what_a_program_was_given_stays_in_answers() {
+        let mut veil = Veil::default();
+        veil.credential(&"canary-of-the-key".into());
+        veil.credential(&"short".into());
+        veil.variable("/data/files");
+        veil.token(&"canary-of-the-token".into());
+        let text = "short canary-of-the-key canary-of-the-token /data/files/a";
+        assert_eq!(veil.over_words(text.to_owned()), "short *** *** ***/a");
+        assert_eq!(veil.over_answer(text.to_owned()), "short *** *** /data/files/a");
+    }
+}
