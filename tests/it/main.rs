@@ -11,6 +11,7 @@ mod follow_one_event;
 mod full_disk;
 mod http_door;
 mod kill_matrix;
+mod mcp_servers;
 mod providers;
 mod proxy;
 mod reload;

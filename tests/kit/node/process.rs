@@ -49,6 +49,11 @@ impl Process {
         self.child.kill().await.ok();
     }
 
+    /// Its number; nothing when it has ended.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Freezes it, as a machine does that is overloaded or asleep (SIGSTOP).
     ///
     /// # Panics

@@ -30,9 +30,18 @@ pub(super) fn command(arguments: &[&str]) -> Command {
 /// When it failed.
 #[track_caller]
 pub(super) fn printed(output: std::io::Result<Output>) -> String {
+    printed_by(".ci/servers", output)
+}
+
+/// What another script printed.
+///
+/// # Panics
+/// When it failed.
+#[track_caller]
+pub(super) fn printed_by(script: &str, output: std::io::Result<Output>) -> String {
     match output {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
-        Ok(output) => panic!(".ci/servers failed:\n{}", String::from_utf8_lossy(&output.stderr)),
-        Err(error) => panic!(".ci/servers cannot be started: {error}"),
+        Ok(output) => panic!("{script} failed:\n{}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => panic!("{script} cannot be started: {error}"),
     }
 }
