@@ -198,6 +198,10 @@ impl State for Store {
         unasked()
     }
 
+    fn versions(&self, _: &AgentId) -> BoxFuture<'_, Result<Vec<Value>>> {
+        ready(Ok(Vec::new()))
+    }
+
     fn spent(&self, _: &AgentId, _: Timestamp) -> BoxFuture<'_, Result<Spent>> {
         unasked()
     }

@@ -7,12 +7,13 @@ use kit::{
     chaos::{Load, Subject},
     http,
     node::{Cluster, Node},
+    servers::shared,
     wait,
 };
 use serde_json::{Value, json};
 
 use super::LONG;
-use crate::cast::saying;
+use crate::cast::{saying, scripted};
 
 /// Keys that are posted to two nodes at once.
 const KEYS: usize = 20;
@@ -120,4 +121,32 @@ async fn a_changed_file_is_taken_up_by_both_nodes_and_the_agent_is_listed_once()
         (&only.json["items"][0]["node"], only.json["items"][0]["nodes"].as_array().map(Vec::len)),
         (&json!("one"), Some(1))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_was_dropped_while_no_node_was_up_leads_nowhere() {
+    let backends = shared().backends().await;
+    let cluster = Cluster::over(&backends.amqp.url, &backends.database.url, &backends.redis.url);
+    let subscribed = |topics: &str| scripted("listener", "[{reply: heard}]", &format!("subscriptions: [{topics}]"));
+    let bound = async |wanted: &[&str]| {
+        wait::seen(&format!("the queue to be bound to {wanted:?}"), LONG, async || {
+            let all = backends.amqp.ask("bindings").await;
+            let ours = all
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|one| one["destination"] == "agent.input.listener" && one["source"] == "greenroom.events");
+            let topics: BTreeSet<&str> = ours.filter_map(|one| one["routing_key"].as_str()).collect();
+            if topics == wanted.iter().copied().collect() { Ok(()) } else { Err(format!("{topics:?}")) }
+        })
+        .await;
+    };
+    cluster.home().agent("listener", &subscribed("orders.*, bills.paid"));
+    let mut node = cluster.start("one", "all").await;
+    bound(&["agent.input.listener", "orders.*", "bills.paid"]).await;
+    node.node().agent_is("listener", &["idle"], LONG).await;
+    assert!(node.stop().await.success());
+    cluster.home().agent("listener", &subscribed("orders.*"));
+    node.start().await;
+    bound(&["agent.input.listener", "orders.*"]).await;
 }

@@ -247,6 +247,14 @@ impl Bus for AmqpBus {
         })
     }
 
+    fn unbind(&self, queue: &str, topics: Vec<TopicPattern>) -> BoxFuture<'_, Result<(), Error>> {
+        let (inner, queue) = (Arc::clone(&self.inner), queue.to_owned());
+        to_the_end("bus-unbind", async move {
+            let up = inner.consuming.up()?;
+            inner.topology.unbind(&up, &queue, &topics).await
+        })
+    }
+
     fn retire(&self, queue: &str) -> BoxFuture<'_, Result<(), Error>> {
         let (inner, queue) = (Arc::clone(&self.inner), queue.to_owned());
         if queue == DEAD_LETTER_QUEUE {

@@ -139,6 +139,18 @@ impl Topology {
         Ok((create(up, channel, name, arguments).await?, since))
     }
 
+    /// Takes bindings away that this process knows nothing of.
+    pub(super) async fn unbind(&self, up: &Up, name: &str, topics: &[TopicPattern]) -> Result<(), Error> {
+        let turn = self.turn(name);
+        let _turn = turn.lock().await;
+        let (channel, there) = look(up, name).await?;
+        if there.is_some() {
+            unbind(&channel, name, topics.iter().map(TopicPattern::as_str)).await?;
+        }
+        close(channel).await;
+        Ok(())
+    }
+
     /// Takes a queue's bindings away, and deletes it if it is empty, unused, and `idle` says that nothing of it is on its way
     /// back. What another node consumes or holds keeps it.
     pub(super) async fn retire(&self, up: &Up, name: &str, idle: bool) -> Result<(), Error> {

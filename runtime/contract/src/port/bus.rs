@@ -92,8 +92,15 @@ pub struct Receipt {
 pub trait Bus: Send + Sync + 'static {
     /// Declares a queue, or changes its bindings to those given. Idempotent. Resolves when publications can reach it, which
     /// on a broker takes until a new queue is old enough to keep what it confirms. A broker does not tell what is bound:
-    /// there, bindings that another process made, or an earlier life of this one, are not taken away.
+    /// there, bindings that another process made, or an earlier life of this one, are taken away by [`Bus::unbind`].
     fn declare(&self, queue: QueueSpec) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Takes bindings away that an earlier life made, where the bus cannot know them by itself. Those that are not there are
+    /// passed over; a queue that is not there is no error.
+    fn unbind(&self, queue: &str, topics: Vec<TopicPattern>) -> BoxFuture<'_, Result<(), Error>> {
+        let _ = (queue, topics);
+        Box::pin(async { Ok(()) })
+    }
 
     /// Unbinds a queue, and deletes it if it is empty; what waits in it stays and can be taken when it is declared again.
     fn retire(&self, queue: &str) -> BoxFuture<'_, Result<(), Error>>;

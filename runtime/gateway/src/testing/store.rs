@@ -181,6 +181,10 @@ impl State for FakeState {
         unimplemented!()
     }
 
+    fn versions(&self, _: &AgentId) -> BoxFuture<'_, state::Result<Vec<Value>>> {
+        unimplemented!()
+    }
+
     fn spent(&self, _: &AgentId, _: Timestamp) -> BoxFuture<'_, state::Result<Spent>> {
         unimplemented!()
     }

@@ -112,3 +112,17 @@ pub(super) async fn version(store: &PostgresState, agent: AgentId, version: Stri
     });
     store.read(call).await?.map(codec::decode_json).transpose().map_err(corrupt(what))
 }
+
+pub(super) async fn versions(store: &PostgresState, agent: AgentId) -> Result<Vec<Value>> {
+    const SQL: &str =
+        "SELECT spec FROM agent_versions WHERE agent = $1 ORDER BY created_at DESC, version DESC LIMIT 100";
+    let what = format!("a version of {agent}");
+    let call = calling::<Vec<Stored>, _>(move |conn, _| {
+        let agent = agent.clone();
+        Box::pin(async move {
+            sqlx::query(SQL).bind(agent.as_str()).fetch_all(conn).await?.iter().map(|row| row.stored(0)).collect()
+        })
+    });
+    let specs = store.read(call).await?;
+    specs.into_iter().map(|spec| codec::decode_json(spec).map_err(corrupt(&what))).collect()
+}

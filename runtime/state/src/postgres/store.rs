@@ -311,6 +311,10 @@ impl State for PostgresState {
         Box::pin(checkpoint::version(self, agent.clone(), version.to_owned()))
     }
 
+    fn versions(&self, agent: &AgentId) -> BoxFuture<'_, Result<Vec<Value>>> {
+        Box::pin(checkpoint::versions(self, agent.clone()))
+    }
+
     fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>> {
         Box::pin(usage::spent(self, agent.clone(), since))
     }

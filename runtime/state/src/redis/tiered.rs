@@ -268,6 +268,10 @@ impl State for Tiered {
         self.durable.version(agent, version)
     }
 
+    fn versions(&self, agent: &AgentId) -> BoxFuture<'_, Result<Vec<Value>>> {
+        self.durable.versions(agent)
+    }
+
     fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>> {
         self.durable.spent(agent, since)
     }

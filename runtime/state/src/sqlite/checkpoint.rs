@@ -122,3 +122,17 @@ pub(super) async fn version(store: &SqliteState, agent: AgentId, version: String
         .await?;
     spec.map(codec::decode_json).transpose().map_err(corrupt(what))
 }
+
+pub(super) async fn versions(store: &SqliteState, agent: AgentId) -> Result<Vec<Value>> {
+    const SQL: &str =
+        "SELECT spec FROM agent_versions WHERE agent = ?1 ORDER BY created_at DESC, version DESC LIMIT 100";
+    let what = format!("a version of {agent}");
+    let specs: Vec<Stored> = store
+        .read(move |conn| {
+            let mut statement = conn.prepare_cached(SQL)?;
+            let specs = statement.query_map([agent.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            Ok(specs)
+        })
+        .await?;
+    specs.into_iter().map(|spec| codec::decode_json(spec).map_err(corrupt(&what))).collect()
+}

@@ -159,6 +159,12 @@ pub async fn each_agents_newest_version_is_kept(stage: Stage) {
     let running = stage.running(&support, &node("here")).await;
     stage.clock.advance(9 * DAY);
     assert_eq!(sweep(&stage, ago(&stage, DAY)).await.versions, 1);
+    let names = async |agent: &AgentId| {
+        let specs = stage.state.versions(agent).await.unwrap();
+        specs.iter().map(|spec| spec["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&support).await, ["a", "v1"], "the newest first");
+    assert!(names(&agent("nobody")).await.is_empty());
     let kept = async |agent: &AgentId, version: &str| stage.state.version(agent, version).await.unwrap().is_some();
     assert!(kept(&support, "a").await && kept(&support, "v1").await && kept(&other, "b").await);
     assert!(!kept(&support, "b").await);

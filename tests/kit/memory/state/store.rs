@@ -240,6 +240,16 @@ impl State for MemoryState {
         })
     }
 
+    fn versions(&self, agent: &AgentId) -> BoxFuture<'_, Result<Vec<Value>>> {
+        let agent = agent.clone();
+        self.call(move |tables, _| {
+            let of_agent = tables.versions.iter().filter(|((of, _), _)| *of == agent);
+            let mut kept: Vec<_> = of_agent.map(|((_, version), (given, spec))| (given, version, spec)).collect();
+            kept.sort_unstable();
+            Ok(kept.iter().rev().take(100).filter_map(|(_, _, spec)| serde_json::from_str(spec).ok()).collect())
+        })
+    }
+
     fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>> {
         let agent = agent.clone();
         self.call(move |tables, _| Ok(tables.spent(&agent, to_millis(since))))

@@ -138,6 +138,9 @@ pub trait State: Send + Sync + 'static {
     /// A kept version.
     fn version(&self, agent: &AgentId, version: &str) -> BoxFuture<'_, Result<Option<Value>>>;
 
+    /// Every kept version of an agent's definition, the newest first; at most 100 of them.
+    fn versions(&self, agent: &AgentId) -> BoxFuture<'_, Result<Vec<Value>>>;
+
     /// What an agent spent since a moment.
     fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>>;
 

@@ -27,6 +27,10 @@ impl Bus for Dangerous {
         self.inner.declare(queue)
     }
 
+    fn unbind(&self, queue: &str, topics: Vec<TopicPattern>) -> BoxFuture<'_, Result<(), Error>> {
+        self.inner.unbind(queue, topics)
+    }
+
     fn retire(&self, queue: &str) -> BoxFuture<'_, Result<(), Error>> {
         self.inner.retire(queue)
     }

@@ -160,6 +160,10 @@ impl State for Dangerous {
         self.inner.version(agent, version)
     }
 
+    fn versions(&self, agent: &AgentId) -> BoxFuture<'_, Result<Vec<Value>>> {
+        self.inner.versions(agent)
+    }
+
     fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>> {
         self.inner.spent(agent, since)
     }
