@@ -26,11 +26,13 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
-use super::{Parcel, Tenure, message::Message};
+use super::{AgentHandle, Parcel, Tenure, message::Message};
 use crate::{execution::Kit, ports::Ports};
 
 /// How often the store is asked for due work without a reason to: a net below the node's scout, which asks for all.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
+/// How often it is asked for while something is due that another node has, or that is left to it.
+const HELD_ELSEWHERE: Duration = Duration::from_millis(250);
 /// The wait after a failure of bus or store, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -45,6 +47,8 @@ pub(super) struct Feeder {
     pub(super) credits: Arc<Semaphore>,
     pub(super) tenure: Arc<Tenure>,
     pub(super) poke: Arc<Notify>,
+    /// Knows whether the queue leads here, since before this feeder.
+    pub(super) handle: AgentHandle,
     pub(super) agent: ActorRef<Message>,
     pub(super) stop: CancellationToken,
 }
@@ -71,6 +75,7 @@ impl Feeder {
                 Ok(subscription) => {
                     wait = FIRST_WAIT;
                     self.feed(subscription).await;
+                    self.handle.here().ended();
                     tracing::debug!(agent = %self.name(), queue, "The subscription has ended.");
                 }
                 Err(error) => {
@@ -156,6 +161,7 @@ impl Feeder {
             limit: 1,
             ordered: spec.ordered(),
             lost: self.ports.lease.judges_others(),
+            here: self.handle.here().leads(&*self.ports.bus),
         };
         Ok(self.ports.state.claim(claim).await?.pop().map(Box::new))
     }
@@ -166,8 +172,12 @@ impl Feeder {
             Ok((0, _)) => (false, LOOK_ANYWAY),
             Ok((_, due)) => {
                 let millis = due.map_or(0, |due| to_millis(due) - to_millis(self.ports.clock.now()));
-                // A little late rather than a little early: early would find nothing.
-                let until = Duration::from_millis(millis.max(0) as u64 + 2);
+                let until = match u64::try_from(millis) {
+                    // A little late rather than a little early: early would find nothing.
+                    Ok(millis @ 1..) => Duration::from_millis(millis + 2),
+                    // It is due and was not to be had: somebody else's, for now. The node's scout looks, too.
+                    _ => HELD_ELSEWHERE,
+                };
                 (self.kit.spec.ordered(), until.min(LOOK_ANYWAY))
             }
             Err(_) => (self.kit.spec.ordered(), FIRST_WAIT),
@@ -176,6 +186,7 @@ impl Feeder {
 
     /// Takes a delivery into the inbox. Returns whether the store is to be looked at next.
     async fn take_in(&self, delivery: Delivery, credit: OwnedSemaphorePermit) -> bool {
+        self.handle.here().served(&*self.ports.bus);
         let span = tracing::info_span!(
             "inbox", trace_id = %delivery.event.trace_id, agent = %self.name(), event_id = %delivery.event.event_id
         );

@@ -10,7 +10,7 @@ use greenroom_contract::{AgentId, ExecutionId};
 use ractor::ActorRef;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Tenure, message::Message, shell::Memory};
+use super::{Tenure, here::Here, message::Message, shell::Memory};
 use crate::{ports::Ports, supervisor::SupervisorHandle};
 
 /// A stable address, and the definition that is wanted now. While the agent is being restarted, messages to it are
@@ -25,6 +25,7 @@ struct Inner {
     seat: Mutex<Seat>,
     definition: RwLock<Arc<Definition>>,
     paused: AtomicBool,
+    here: Here,
 }
 
 /// Who sits there, and since when.
@@ -64,9 +65,18 @@ pub(super) struct Beginning {
 impl AgentHandle {
     /// The address of an agent that is about to start.
     pub fn new(definition: Arc<Definition>) -> Self {
-        let inner =
-            Inner { seat: Mutex::default(), definition: RwLock::new(definition), paused: AtomicBool::new(false) };
+        let inner = Inner {
+            seat: Mutex::default(),
+            definition: RwLock::new(definition),
+            paused: AtomicBool::new(false),
+            here: Here::default(),
+        };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Whether its queue leads to this node, as far as whoever takes from it knows.
+    pub(crate) fn here(&self) -> &Here {
+        &self.inner.here
     }
 
     /// The next generation begins, and whichever was before has ended, whether it knows or not.

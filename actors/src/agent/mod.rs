@@ -14,6 +14,7 @@ mod fate;
 mod feeder;
 mod fitting;
 mod handle;
+mod here;
 mod instance;
 mod message;
 mod parcel;

@@ -90,6 +90,7 @@ async fn begin(ports: &Ports, sleeper: &AgentHandle) -> Option<Subscription<Deli
 
 /// Takes a delivery into the inbox, unclaimed. Returns whether there is something new.
 async fn take_in(ports: &Ports, sleeper: &AgentHandle, delivery: Delivery) -> bool {
+    sleeper.here().served(&*ports.bus);
     let definition = sleeper.definition();
     let agent = definition.spec.name.clone();
     let span = tracing::info_span!(

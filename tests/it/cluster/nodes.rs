@@ -150,3 +150,40 @@ async fn a_subscription_that_was_dropped_while_no_node_was_up_leads_nowhere() {
     node.start().await;
     bound(&["agent.input.listener", "orders.*"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_stays_at_one_node_until_that_one_goes() {
+    let cluster = Cluster::new().await;
+    let chat = scripted("chat", "[{reply: \"well\", delay: 20ms}]", "").replace("autonomous", "continuous");
+    cluster.home().agent("chat", &chat);
+    let mut nodes = [cluster.start("one", "all").await, cluster.start("two", "all").await];
+    for node in &nodes {
+        node.node().agent_is("chat", &["idle"], LONG).await;
+    }
+    let mut given = Vec::new();
+    for n in 0..30 {
+        given.push(nodes[n % 2].node().submit("chat", &format!("event {n}")).await);
+    }
+    let mut at = BTreeSet::new();
+    for id in given {
+        let ended = nodes[0].node().execution_is(&id, &["succeeded"], LONG).await;
+        at.insert(ended["node"].as_str().unwrap_or_default().to_owned());
+    }
+    assert_eq!(at.len(), 1, "the conversation was at {at:?}");
+
+    // What its node had begun or taken in goes on at the other when that one stops.
+    if at.contains("one") {
+        nodes.reverse();
+    }
+    let [stays, goes] = &mut nodes;
+    let mut given = Vec::new();
+    for n in 0..10 {
+        given.push(goes.node().submit("chat", &format!("more {n}")).await);
+    }
+    assert!(goes.stop().await.success());
+    for id in given {
+        let ended = stays.node().execution_is(&id, &["succeeded"], LONG).await;
+        assert_eq!(ended["attempt"], 1, "{ended}");
+    }
+    assert_eq!(stays.node().ask("chat", "and now?").await.json["output"], "well");
+}

@@ -104,7 +104,8 @@ async fn two_stores_never_claim_the_same() {
             state.heartbeat(&node, Duration::from_secs(60)).await.unwrap();
             let mut claimed = Vec::new();
             while state.backlog(&agent()).await.unwrap().0 > 0 {
-                let claim = Claim { node: node.clone(), agent: agent(), limit: 7, ordered: false, lost: true };
+                let claim =
+                    Claim { node: node.clone(), agent: agent(), limit: 7, ordered: false, lost: true, here: true };
                 claimed.extend(state.claim(claim).await.unwrap().into_iter().map(|claimed| claimed.fence.execution));
             }
             claimed
@@ -200,7 +201,7 @@ async fn a_dead_nodes_work_is_claimed_by_the_databases_clock() {
     let state = connect(&database).await;
     state.heartbeat(&NodeId::new("dead"), Duration::from_millis(300)).await.unwrap();
     let lost = running(&state, "dead").await.fence.execution;
-    let heir = || Claim { node: NodeId::new("heir"), agent: agent(), limit: 1, ordered: false, lost: true };
+    let heir = || Claim { node: NodeId::new("heir"), agent: agent(), limit: 1, ordered: false, lost: true, here: true };
     let found = kit::wait::seen("the lease runs out", Duration::from_secs(10), async || {
         state.claim(heir()).await.unwrap().pop().ok_or("it is not given")
     })

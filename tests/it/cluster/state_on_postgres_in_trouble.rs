@@ -85,7 +85,8 @@ async fn a_claim_for_nobody_is_given_back() {
     }
     let mut found = 0;
     wait::until("all of them are claimed again", LIMIT, async || {
-        let claim = Claim { node: NodeId::new("here"), agent: agent(), limit: 10, ordered: false, lost: true };
+        let claim =
+            Claim { node: NodeId::new("here"), agent: agent(), limit: 10, ordered: false, lost: true, here: true };
         let claimed = state.claim(claim).await.unwrap();
         assert!(claimed.iter().all(|claimed| claimed.crashes == 0), "it never began, and counts as a crash");
         found += claimed.len();
@@ -131,7 +132,8 @@ async fn no_event_is_stranded_when_connections_break() {
     }
     proxy.heal();
     wait::until("nothing is stranded", LIMIT, async || {
-        let claim = Claim { node: NodeId::new("here"), agent: agent(), limit: 50, ordered: false, lost: true };
+        let claim =
+            Claim { node: NodeId::new("here"), agent: agent(), limit: 50, ordered: false, lost: true, here: true };
         for claimed in state.claim(claim).await.unwrap_or_default() {
             assert!(held.insert(claimed.fence.execution), "an execution was given twice");
         }

@@ -135,6 +135,7 @@ impl Shell {
             kit: Arc::clone(kit),
             credits,
             poke: Arc::clone(&self.poke),
+            handle: self.handle.clone(),
             agent: myself.clone(),
             stop: self.tenure.token(),
             tenure: Arc::clone(&self.tenure),

@@ -247,6 +247,10 @@ impl Bus for AmqpBus {
         })
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn unbind(&self, queue: &str, topics: Vec<TopicPattern>) -> BoxFuture<'_, Result<(), Error>> {
         let (inner, queue) = (Arc::clone(&self.inner), queue.to_owned());
         to_the_end("bus-unbind", async move {

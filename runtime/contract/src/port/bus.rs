@@ -95,6 +95,11 @@ pub trait Bus: Send + Sync + 'static {
     /// there, bindings that another process made, or an earlier life of this one, are taken away by [`Bus::unbind`].
     fn declare(&self, queue: QueueSpec) -> BoxFuture<'_, Result<(), Error>>;
 
+    /// Whether other nodes may consume the same queues.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Takes bindings away that an earlier life made, where the bus cannot know them by itself. Those that are not there are
     /// passed over; a queue that is not there is no error.
     fn unbind(&self, queue: &str, topics: Vec<TopicPattern>) -> BoxFuture<'_, Result<(), Error>> {

@@ -3,14 +3,14 @@
 use greenroom_contract::{
     AgentId, Event, ExecutionId,
     execution::{Claimed, Failure, Fence},
-    port::state::{Claim, Conclusion, Error, Finish, Release, Result},
+    port::state::{Claim, Conclusion, Error, Finish, LEFT_TO_THE_QUEUE, Release, Result},
     status::ExecutionStatus,
 };
 use sqlx::{PgConnection, postgres::PgRow};
 
 use super::{
     ask::{calling, key},
-    columns::Columns,
+    columns::{Columns, wait_ms},
     fault::Job,
     finish,
     options::Now,
@@ -60,15 +60,15 @@ pub(super) async fn claim(store: &PostgresState, claim: Claim) -> Result<Vec<Cla
 async fn take(conn: &mut PgConnection, claim: &Claim, token: i64, now: Now) -> Job<Vec<Taken>> {
     const TAKE: &str = include_str!("statements/take.sql");
     const TAKE_FIRST: &str = include_str!("statements/take_first.sql");
-    let rows = sqlx::query(if claim.ordered { TAKE_FIRST } else { TAKE })
+    let query = sqlx::query(if claim.ordered { TAKE_FIRST } else { TAKE })
         .bind(now)
         .bind(claim.agent.as_str())
         .bind(claim.node.as_str())
         .bind(i64::from(claim.limit))
         .bind(token)
-        .bind(claim.lost)
-        .fetch_all(&mut *conn)
-        .await?;
+        .bind(claim.lost);
+    let query = if claim.ordered { query.bind(claim.here).bind(wait_ms(LEFT_TO_THE_QUEUE)) } else { query };
+    let rows = query.fetch_all(&mut *conn).await?;
     let mut taken: Vec<Taken> = rows.iter().map(Taken::read).collect::<Job<_>>()?;
     taken.sort_unstable_by_key(|row| (std::cmp::Reverse(row.priority), row.seq));
     for row in &mut taken {

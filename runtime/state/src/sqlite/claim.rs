@@ -3,13 +3,13 @@
 use greenroom_contract::{
     AgentId, Event, ExecutionId,
     execution::{Claimed, Failure, Fence},
-    port::state::{Claim, Conclusion, Error, Finish, Release, Result},
+    port::state::{Claim, Conclusion, Error, Finish, LEFT_TO_THE_QUEUE, Release, Result},
     status::ExecutionStatus,
 };
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    columns::count,
+    columns::{after, count},
     finish,
     job::{refuse, run},
     steps,
@@ -50,12 +50,17 @@ pub(super) const TAKE: &str = "UPDATE executions SET status = 'running', node = 
          ORDER BY priority DESC, seq LIMIT ?4 + 0) \
      RETURNING seq, id, version, epoch, attempt, crashes, priority, event";
 
-/// Takes the agent's first unfinished row, if that one is due.
+/// Takes the agent's first unfinished row, if that one is due, and its turn: whom the queue does not lead to waits. Its turn
+/// began when the one before it ended.
 pub(super) const TAKE_FIRST: &str = "UPDATE executions SET status = 'running', node = ?2, epoch = epoch + 1, \
          attempt = max(attempt, 1), crashes = crashes + (status = 'running'), started_at = coalesce(started_at, ?3) \
      WHERE seq = (SELECT seq FROM executions INDEXED BY executions_unfinished \
              WHERE agent = ?1 AND finished_at IS NULL ORDER BY seq LIMIT 1) \
-         AND (status = 'queued' AND available_at <= ?3 \
+         AND (status = 'queued' AND available_at <= ?3 AND (?6 OR node = ?2 \
+                 OR node IS NOT NULL AND NOT EXISTS ( \
+                     SELECT 1 FROM nodes WHERE nodes.node = executions.node AND nodes.lease_until >= ?3) \
+                 OR max(available_at, coalesce((SELECT p.finished_at FROM executions AS p \
+                     WHERE p.agent = ?1 AND p.seq < executions.seq ORDER BY p.seq DESC LIMIT 1), 0)) <= ?3 - ?7) \
              OR ?5 AND status = 'running' AND node <> ?2 AND NOT EXISTS ( \
                  SELECT 1 FROM nodes WHERE nodes.node = executions.node AND nodes.lease_until >= ?3)) \
          AND ?4 > 0 \
@@ -76,10 +81,14 @@ pub(super) async fn claim(store: &SqliteState, claim: Claim) -> Result<Vec<Claim
 }
 
 fn take(conn: &Connection, claim: &Claim, now: i64) -> rusqlite::Result<Vec<Taken>> {
-    let mut taken: Vec<Taken> = conn
-        .prepare_cached(if claim.ordered { TAKE_FIRST } else { TAKE })?
-        .query_map(params![claim.agent.as_str(), claim.node.as_str(), now, claim.limit, claim.lost], Taken::read)?
-        .collect::<rusqlite::Result<_>>()?;
+    let Claim { node, agent, limit, ordered, lost, here } = claim;
+    let mut statement = conn.prepare_cached(if *ordered { TAKE_FIRST } else { TAKE })?;
+    let (agent, node, left) = (agent.as_str(), node.as_str(), after(0, LEFT_TO_THE_QUEUE));
+    let rows = match ordered {
+        true => statement.query_map(params![agent, node, now, limit, lost, here, left], Taken::read)?,
+        false => statement.query_map(params![agent, node, now, limit, lost], Taken::read)?,
+    };
+    let mut taken: Vec<Taken> = rows.collect::<rusqlite::Result<_>>()?;
     taken.sort_unstable_by_key(|row| (std::cmp::Reverse(row.priority), row.seq));
     for row in &mut taken {
         // Under its first epoch an execution has no journal yet.

@@ -74,7 +74,7 @@ async fn what_was_accepted_is_there_after_the_file_was_closed() {
     let (_db, state) = open(folder.path());
     assert_eq!(state.claim_outbox(&node, 10).await.unwrap().len(), 1);
     assert_eq!(state.take_back(&node).await.unwrap(), 1);
-    let again = state.claim(Claim { node, agent, limit: 10, ordered: false, lost: true }).await.unwrap();
+    let again = state.claim(Claim { node, agent, limit: 10, ordered: false, lost: true, here: true }).await.unwrap();
     assert_eq!((again[0].fence.execution, again[0].fence.epoch), (claimed.fence.execution, 2));
     assert_eq!(again[0].event, running);
 }
@@ -92,7 +92,7 @@ async fn a_damaged_row_does_not_hold_up_the_others() {
     execute(&db, "UPDATE executions SET event = x'0107' WHERE seq = 1; UPDATE outbox SET body = '{}' WHERE id = 1")
         .await;
 
-    let claim = Claim { node: node.clone(), agent, limit: 10, ordered: false, lost: true };
+    let claim = Claim { node: node.clone(), agent, limit: 10, ordered: false, lost: true, here: true };
     let claimed = state.claim(claim).await.unwrap();
     assert_eq!(claimed.iter().map(|claimed| &claimed.event).collect::<Vec<_>>(), [&good]);
     let listed = state.executions(Default::default(), PageRequest::default()).await.unwrap().items;

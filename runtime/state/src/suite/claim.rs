@@ -1,10 +1,10 @@
 //! Claims and leases.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use greenroom_contract::{
-    Event, Priority,
-    port::state::{Claim, Release},
+    Event, NodeId, Priority,
+    port::state::{Claim, LEFT_TO_THE_QUEUE, Release},
     status::ExecutionStatus,
 };
 use serde_json::json;
@@ -124,11 +124,12 @@ pub async fn a_claim_takes_what_was_lost_only_if_asked_to(stage: Stage) {
     let (support, heir) = (agent("support"), node("heir"));
     stage.running(&support, &node("never-had-a-lease")).await;
     for ordered in [false, true] {
-        let claim = Claim { node: heir.clone(), agent: support.clone(), limit: 10, ordered, lost: false };
+        let claim = Claim { node: heir.clone(), agent: support.clone(), limit: 10, ordered, lost: false, here: true };
         assert!(stage.state.claim(claim).await.unwrap().is_empty());
     }
     stage.arrive(&support, event_for(&support, json!("waits"))).await;
-    let claim = Claim { node: heir.clone(), agent: support.clone(), limit: 10, ordered: false, lost: false };
+    let claim =
+        Claim { node: heir.clone(), agent: support.clone(), limit: 10, ordered: false, lost: false, here: true };
     assert_eq!(stage.state.claim(claim).await.unwrap().len(), 1, "what waits is anybody's");
     assert_eq!(stage.claim_in_order(&support, &heir).await.map(|found| found.crashes), Some(1));
 }
@@ -161,4 +162,37 @@ pub async fn a_released_execution_goes_on_in_the_same_attempt(stage: Stage) {
     let again = stage.claim_one(&support, &here).await;
     assert_eq!((again.attempt, again.crashes, again.journal.len()), (1, 1, 1));
     assert_eq!(again.fence.epoch, 3);
+}
+
+/// It stays where the queue leads as long as somebody there takes it; it waits for nobody in vain.
+pub async fn what_waits_in_order_is_left_to_the_node_that_the_queue_leads_to(stage: Stage) {
+    let (chat, here, other) = (agent("chat"), node("here"), node("other"));
+    for node in [&here, &other] {
+        stage.state.heartbeat(node, secs(3600)).await.unwrap();
+    }
+    let claim = async |node: &NodeId, led: bool| {
+        let claim = Claim { node: node.clone(), agent: chat.clone(), limit: 1, ordered: true, lost: true, here: led };
+        stage.state.claim(claim).await.unwrap().pop()
+    };
+    for n in 0..4 {
+        stage.arrive(&chat, event_for(&chat, json!(n))).await;
+    }
+    assert!(claim(&other, false).await.is_none());
+    let first = claim(&here, true).await.unwrap();
+    stage.clock.advance(secs(60));
+    stage.finish(&first, succeeded()).await;
+    // However long the next one has waited, its turn has just begun.
+    assert!(claim(&other, false).await.is_none());
+    stage.clock.advance(LEFT_TO_THE_QUEUE - Duration::from_millis(1));
+    assert!(claim(&other, false).await.is_none());
+    stage.clock.advance(Duration::from_millis(1));
+    let second = claim(&other, false).await.unwrap();
+    assert_eq!(second.event.payload, json!(1));
+
+    // What a node gave back is its own to take up again, and everybody's once it has left.
+    stage.state.release(second.fence, Release::Unfinished).await.unwrap();
+    let again = claim(&other, false).await.unwrap();
+    assert_eq!(again.fence.execution, second.fence.execution);
+    stage.state.leave(&other).await.unwrap();
+    assert_eq!(claim(&here, false).await.unwrap().fence.execution, second.fence.execution);
 }

@@ -55,6 +55,7 @@ macro_rules! state_suite {
             ordered_claims_wait_for_the_earlier_one
             an_ordered_claim_takes_over_a_dead_nodes_execution_first
             two_nodes_never_claim_the_same_execution
+            what_waits_in_order_is_left_to_the_node_that_the_queue_leads_to
             a_dead_nodes_executions_are_claimed_as_crashed
             a_claim_takes_what_was_lost_only_if_asked_to
             a_restarted_node_takes_its_own_back_at_once

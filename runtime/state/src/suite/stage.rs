@@ -93,14 +93,14 @@ impl Stage {
     /// Claims what is due, in any order of arrival.
     pub(super) async fn claim(&self, agent: &AgentId, node: &NodeId, limit: u32) -> Vec<Claimed> {
         self.state
-            .claim(Claim { node: node.clone(), agent: agent.clone(), limit, ordered: false, lost: true })
+            .claim(Claim { node: node.clone(), agent: agent.clone(), limit, ordered: false, lost: true, here: true })
             .await
             .unwrap()
     }
 
     /// Claims in strict order of arrival.
     pub(super) async fn claim_in_order(&self, agent: &AgentId, node: &NodeId) -> Option<Claimed> {
-        let claim = Claim { node: node.clone(), agent: agent.clone(), limit: 1, ordered: true, lost: true };
+        let claim = Claim { node: node.clone(), agent: agent.clone(), limit: 1, ordered: true, lost: true, here: true };
         self.state.claim(claim).await.unwrap().pop()
     }
 

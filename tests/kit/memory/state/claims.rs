@@ -6,7 +6,7 @@ use greenroom_contract::{
     AgentId, Event, ExecutionId, NodeId,
     clock::from_millis,
     execution::{Claimed, Failure, Fence},
-    port::state::{Accepted, Arrival, Claim, Error, NodeLease, Release, Result},
+    port::state::{Accepted, Arrival, Claim, Error, LEFT_TO_THE_QUEUE, NodeLease, Release, Result},
     status::{ExecutionStatus, StepStatus},
 };
 
@@ -90,7 +90,9 @@ impl Tables {
         let due = |number: &usize| {
             let row = &self.rows[*number];
             match row.status {
-                ExecutionStatus::Queued => row.available_at <= now,
+                ExecutionStatus::Queued => {
+                    row.available_at <= now && (!claim.ordered || self.has_its_turn(*number, claim, now))
+                }
                 ExecutionStatus::Running => {
                     let dead = |node: &NodeId| *node != claim.node && self.is_dead(node, now);
                     claim.lost && row.node.as_ref().is_some_and(dead)
@@ -106,6 +108,15 @@ impl Tables {
         found.sort_unstable_by_key(|number| (Reverse(self.rows[*number].event.priority), *number));
         found.truncate(claim.limit as usize);
         found.into_iter().map(|number| self.take(number, &claim.node, now)).collect()
+    }
+
+    /// Whether the claimant may have what waits in order, or leaves it to the node that the queue leads to.
+    fn has_its_turn(&self, number: usize, claim: &Claim, now: i64) -> bool {
+        let row = &self.rows[number];
+        let before = self.rows[..number].iter().rev().find(|before| before.agent == row.agent);
+        let since = row.available_at.max(before.and_then(|before| before.finished_at).unwrap_or(0));
+        let own = row.node.as_ref().is_some_and(|node| *node == claim.node || self.is_dead(node, now));
+        claim.here || own || since <= now - LEFT_TO_THE_QUEUE.as_millis() as i64
     }
 
     fn take(&mut self, number: usize, node: &NodeId, now: i64) -> Claimed {

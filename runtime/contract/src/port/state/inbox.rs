@@ -43,7 +43,13 @@ pub struct Claim {
     pub ordered: bool,
     /// Also those that run on a node whose lease has run out.
     pub lost: bool,
+    /// Whether the agent's queue leads to this node. What waits in order is left to the node that it leads to; others take it
+    /// when nobody has for [`LEFT_TO_THE_QUEUE`], when its last owner is dead or gone, or when they were that owner.
+    pub here: bool,
 }
+
+/// For how long an execution that waits in order, and whose turn it is, is left to the node that its agent's queue leads to.
+pub const LEFT_TO_THE_QUEUE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// Why a claimed execution is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,7 +23,7 @@ mod sweep;
 pub use budget::{Reservation, Reserved};
 pub use error::{Error, Result};
 pub use finish::{Checkpoint, CheckpointKey, Conclusion, Finish, NewCheckpoint};
-pub use inbox::{Accepted, Arrival, Claim, Release};
+pub use inbox::{Accepted, Arrival, Claim, LEFT_TO_THE_QUEUE, Release};
 pub use nodes::NodeLease;
 pub use outbox::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Submission, Submitted};
 pub use questions::{DeadLetterFilter, ExecutionFilter, NewDeadLetter, Replayed, Spent};

@@ -27,6 +27,10 @@ impl Bus for Dangerous {
         self.inner.declare(queue)
     }
 
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
     fn unbind(&self, queue: &str, topics: Vec<TopicPattern>) -> BoxFuture<'_, Result<(), Error>> {
         self.inner.unbind(queue, topics)
     }
