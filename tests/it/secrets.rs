@@ -109,3 +109,34 @@ async fn keys_of_anthropic_and_aws_come_out_nowhere() {
         }
     }
 }
+
+/// What AWS's own chain finds is used like what stands in the environment, and told as little.
+#[tokio::test]
+async fn a_profile_of_aws_is_found_and_told_nowhere() {
+    let home = Home::new();
+    let bedrock = Vendor::start(Arc::new(vendor::Bedrock)).await;
+    bedrock.then(Exchange::text(&["fine"])).always(Exchange::refusal(Refusal::Forbidden));
+    let folder = home.path().join(".aws");
+    let credentials =
+        "[kit]\naws_access_key_id = AKIA-canary-of-a-profile\naws_secret_access_key = canary-of-its-secret\n";
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(folder.join("credentials"), credentials))
+        .and_then(|()| std::fs::write(folder.join("config"), "[profile kit]\nregion = eu-north-1\n"))
+        .unwrap_or_else(|error| panic!("the profile cannot be written: {error}"));
+    let llm = format!("{{provider: bedrock, model: some-model, base_url: \"{}\"}}", bedrock.url());
+    let yaml = format!("name: keeper\nagent_type: test\nexecution_mode: autonomous\nllm_config: {llm}\n");
+    home.agent("keeper", &format!("{yaml}limits: {{max_attempts: 1}}\n"));
+    let node = home.launch().env("GREENROOM_LOG", "trace").env("AWS_PROFILE", "kit").begin().await;
+    let mut seen = String::new();
+    for (input, fits) in [("once", "fine"), ("twice", "refused")] {
+        let invoke = node.request("POST", "/v1/agents/keeper/invoke?wait=30s");
+        let text = kit::http::send(invoke.json(&json!({ "input": input }))).await.text;
+        assert!(text.contains(fits), "{input}: {text}");
+        seen.push_str(&text);
+    }
+    let signature = bedrock.asked()[0].header("authorization").unwrap_or_default().to_owned();
+    assert!(signature.contains("AKIA-canary-of-a-profile") && signature.contains("/eu-north-1/"), "{signature}");
+    seen = seen + &node.process.stdout() + &node.process.stderr();
+    let at = seen.find("canary").map(|at| seen[at.saturating_sub(200)..].chars().take(400).collect::<String>());
+    assert!(at.is_none(), "a secret is told: {at:?}");
+}

@@ -2,7 +2,8 @@
 //!
 //! - `subject`: a provider and the server that it is played against; `subjects`: all of them
 //! - `suite`: the list; `answers`: what is said; `faults`: what goes wrong, and how often it is tried again;
-//!   `waits`: when; `money`: what it costs, against a table that was not made by this code
+//!   `waits`: when; `money`: what it costs, against a table that was not made by this code;
+//!   `wires`: what only one vendor has
 //!
 //! To add a provider: a dialect in `tests/kit/vendor`, and a line in `subjects`.
 
@@ -13,3 +14,4 @@ mod subject;
 mod subjects;
 mod suite;
 mod waits;
+mod wires;

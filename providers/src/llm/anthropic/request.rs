@@ -37,7 +37,9 @@ pub(super) fn countable(options: &Options, request: &Request) -> Map<String, Val
     asked_form.filter(|_| !native_form).into_iter().for_each(|form| say(form::in_words(form)));
     let mut tools: Vec<Value> = request.tools.iter().map(tool).collect();
     let mut messages = turns::messages(&request.messages, options.capabilities.vision);
-    cache::mark(prompt_cache::time(options.cache, request), &mut system, &mut tools, &mut messages);
+    if options.capabilities.prompt_cache {
+        cache::mark(prompt_cache::time(options.cache, request), &mut system, &mut tools, &mut messages);
+    }
     for (name, list) in [("system", system), ("tools", tools)] {
         if !list.is_empty() {
             body.insert(name.to_owned(), list.into());

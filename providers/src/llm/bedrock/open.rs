@@ -11,7 +11,10 @@ use super::{
     client::{self, Identity},
     model::{Bedrock, Options, PROVIDER},
 };
-use crate::{Unusable, pricing::Capabilities};
+use crate::{
+    Unusable,
+    pricing::{self, Capabilities},
+};
 
 /// The model of `provider: auto` with AWS's credentials: the cheapest current Claude (0.10 in and 0.50 out per million
 /// tokens; `pricing/prices.json` has the source and the date).
@@ -81,6 +84,9 @@ impl Door {
                 format!("set {REGION}, for example to us-east-1"),
             ));
         };
+        if let Some(day) = pricing::deprecated(PROVIDER, &model) {
+            tracing::warn!(llm.model = model, day, "Amazon takes this model away on that day; choose another in time.");
+        }
         let options = Options {
             client: client::client(http, &identity, region, endpoint),
             secrets: identity.secrets(),
