@@ -1,5 +1,7 @@
-//! Tools of one answer, side by side where they may be, and loops that are stopped, on paused time.
+//! What the loop of model and tools does by itself, on paused time: tools side by side where they may be, loops that are
+//! stopped, and conversations that are longer than the model takes.
 
+use greenroom_contract::port::llm::Error;
 use kit::house::{Act, House, World};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -72,5 +74,22 @@ async fn a_model_that_asks_the_same_for_ever_is_told_and_then_stopped() {
     let steps = world.steps(done.id).await;
     let tools = steps.iter().filter(|step| step.name == "look").count();
     assert_eq!(tools, 3, "three calls were made, the others were refused");
+    house.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_that_is_too_long_for_the_model_goes_on_without_its_beginning() {
+    let world = World::default();
+    world.model.plays(|asked| match asked.turns {
+        0..=9 => Act::Say(format!("re: {} {}", asked.question, "word ".repeat(50))),
+        _ => Act::Fail(Error::ContextTooLong { provider: "fake".to_owned(), message: "too many tokens".to_owned() }),
+    });
+    let house = world.open(&[agent("a", "").replace("autonomous", "continuous")]).await;
+    for n in 0..20 {
+        let done = house.ask("a", &format!("question {n}")).await;
+        assert_eq!(done.status.as_str(), "succeeded", "{:?}", done.error);
+        let asked = world.model.asked().pop().unwrap();
+        assert!(asked.turns % 2 == 1 && asked.turns <= 9, "a conversation begins with a question: {}", asked.turns);
+    }
     house.close().await;
 }

@@ -87,6 +87,8 @@ pub struct Asked {
     pub key: String,
     /// How many calls were made with the same question before.
     pub before: u32,
+    /// How many turns of the conversation were sent.
+    pub turns: usize,
 }
 
 /// How much an agent asks.
@@ -192,7 +194,8 @@ impl Model {
             *count += 1;
             let (agent, key) = (agent.clone(), request.idempotency_key.clone());
             let system = request.system.clone().unwrap_or_default();
-            let asked = Asked { agent, question, system, key, before };
+            let turns = request.messages.len();
+            let asked = Asked { agent, question, system, key, before, turns };
             notes.asked.push(asked.clone());
             let load = notes.by_agent.entry(asked.agent.clone()).or_default();
             load.calls += 1;

@@ -61,6 +61,10 @@ impl Llm for Model {
         Box::pin(chunks)
     }
 
+    fn context_window(&self) -> Option<u64> {
+        self.inner.context_window()
+    }
+
     fn count_tokens(&self, request: &Request) -> BoxFuture<'_, Result<Usage, llm::Error>> {
         self.inner.count_tokens(request)
     }
