@@ -70,6 +70,8 @@ variables! {
         "Another address than OpenAI's own: any server that speaks its chat completions.";
     OLLAMA_HOST = "OLLAMA_HOST", None, false,
         "Where Ollama listens. Absent: 127.0.0.1:11434.";
+    OLLAMA_API_KEY = "OLLAMA_API_KEY", None, true,
+        "The key for Ollama's cloud, and for a server at OLLAMA_HOST that wants one.";
     AWS_REGION = "AWS_REGION", None, false,
         "The region of Amazon Bedrock.";
     AWS_DEFAULT_REGION = "AWS_DEFAULT_REGION", None, false,

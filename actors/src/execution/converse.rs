@@ -1,9 +1,10 @@
 //! The behaviour of an agent that is a YAML file: ask the model, call the tools it asks for, until it has answered.
 
+use greenroom_config::spec::LlmConfig;
 use greenroom_contract::{
     BoxFuture, Event,
     port::{
-        llm::{Message, Part, Request, Role, ToolUse},
+        llm::{Message, OutputForm, Part, Request, Role, ToolUse},
         state::Checkpoint,
         tool::Answer,
     },
@@ -27,6 +28,7 @@ async fn converse(context: &mut Context) -> Result<Value, Trouble> {
     let mut messages = from_a_question(before.messages);
     let known = messages.len();
     messages.push(Message::text(Role::User, question(context.event())));
+    let form = form(&context.spec().llm_config);
     let mut repeats = Repeats::new(context.spec().limits.max_repeats);
     let answer = loop {
         let limits = &context.spec().limits;
@@ -37,7 +39,7 @@ async fn converse(context: &mut Context) -> Result<Value, Trouble> {
             max_tokens: context.spec().llm_config.max_tokens,
             temperature: context.spec().llm_config.temperature,
             effort: context.spec().llm_config.effort,
-            output: None,
+            output: form.clone(),
             idempotency_key: String::new(),
             silence: limits.silence.0,
         };
@@ -53,7 +55,17 @@ async fn converse(context: &mut Context) -> Result<Value, Trouble> {
     if remembers {
         context.save(before.version, before.data, messages.split_off(known));
     }
-    Ok(Value::String(answer))
+    Ok(match form {
+        // The provider's layer has checked it.
+        Some(_) => serde_json::from_str(&answer).unwrap_or(Value::String(answer)),
+        None => Value::String(answer),
+    })
+}
+
+/// The form that the agent's file wants its answers in.
+fn form(config: &LlmConfig) -> Option<OutputForm> {
+    let output = config.output.as_ref()?;
+    Some(OutputForm { name: output.name.clone(), schema: output.schema.clone() })
 }
 
 /// What the tools answer that the model asked for, in its order.

@@ -15,6 +15,7 @@ use greenroom_contract::{
     topic::check_open_topic,
     tree::{Feed, Tree},
 };
+use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -110,6 +111,7 @@ impl Operator for Orchestrator {
             let mut components = self.inner.vitals.components();
             components.push(self.threads_health());
             components.push(self.agents_health());
+            components.push(self.providers_health());
             components.push(self.config_health());
             components.extend(self.stop_health());
             let status = components.iter().map(|component| component.status).max().unwrap_or(HealthStatus::Ok);
@@ -217,6 +219,21 @@ impl Orchestrator {
             })
             .collect();
         component("agents", bad)
+    }
+
+    /// Keys and models that are held back: agents wait for them or have fallbacks, and the node serves on.
+    fn providers_health(&self) -> ComponentHealth {
+        let now = Timestamp::now();
+        let held = self.inner.ports.table.places_under("providers").into_iter().filter(|place| {
+            matches!(place.status, AgentStatus::Paused | AgentStatus::Unavailable)
+                && place.until.is_none_or(|until| until > now)
+        });
+        let told = held.map(|place| {
+            let cause = place.failures.front().map(|past| past.failure.code.clone()).unwrap_or_default();
+            let until = place.until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
+            format!("{} is held back{until}: {cause}", place.id.trim_start_matches("providers/"))
+        });
+        component("providers", told.collect())
     }
 
     /// What a stop still waits for.

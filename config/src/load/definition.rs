@@ -14,7 +14,7 @@ use super::{
     Problem, Refused, rules, shape,
     tree::{self, Kind, Node, Place},
 };
-use crate::AgentSpec;
+use crate::{AgentSpec, schema};
 
 /// An agent as a file defines it.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +65,7 @@ pub(super) fn parse_located(file: &Path, text: &str) -> Result<(Definition, Plac
         problems.push(problem);
         return refuse(problems);
     }
-    shape::check(&root, &mut problems);
+    shape::check(&root, schema::agent(), &mut problems);
     let bad: BTreeSet<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
     let json = root.to_json("", &bad).unwrap_or_default();
     let spec = match serde_json::from_value::<AgentSpec>(json) {

@@ -40,6 +40,9 @@ pub enum LoadError {
         /// What was found.
         path: PathBuf,
     },
+    /// `providers.yaml` cannot be used.
+    #[error("{0}")]
+    Providers(Refused),
     /// It cannot be listed.
     #[error("{} cannot be listed: {source}; let this user read it", path.display())]
     Unreadable {

@@ -10,11 +10,10 @@ use super::{
     suggest::closest,
     tree::{Entry, Kind, Node, Place, clipped, join},
 };
-use crate::{HumanDuration, schema};
+use crate::HumanDuration;
 
-/// Compares the tree with the schema of an agent.
-pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
-    let schema = schema::agent();
+/// Compares the tree with a schema.
+pub(super) fn check(root: &Node, schema: &'static Value, problems: &mut Vec<Problem>) {
     let mut shape = Shape { root: schema, problems };
     shape.node(root, schema, "", root.place);
 }

@@ -99,6 +99,8 @@ pub struct Providers {
     pub openai: Credentials,
     /// Where Ollama listens, as its own tools write it: a host, `host:port` or a URL.
     pub ollama_host: Option<String>,
+    /// The key for Ollama's cloud.
+    pub ollama_api_key: Option<SecretString>,
     /// Amazon Bedrock.
     pub aws: Aws,
 }

@@ -146,6 +146,7 @@ impl<'a> Reader<'a> {
                 base_url: self.http_url(var::OPENAI_BASE_URL)?,
             },
             ollama_host: self.text(var::OLLAMA_HOST)?,
+            ollama_api_key: self.secret(var::OLLAMA_API_KEY)?,
             aws: Aws {
                 region: region.or(default_region),
                 profile: self.text(var::AWS_PROFILE)?,

@@ -56,6 +56,18 @@ pub struct LlmConfig {
     #[serde(default, skip_serializing_if = "is_default")]
     #[garde(dive)]
     pub capabilities: CapabilityWords,
+    /// By which of OpenAI's APIs the model is asked.
+    #[serde(default, skip_serializing_if = "Api::is_auto")]
+    #[garde(skip)]
+    pub api: Api,
+    /// The form of the answer: JSON that fits a schema. The execution's output is then that JSON, not a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub output: Option<Output>,
+    /// What only Ollama has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub ollama: Option<OllamaOptions>,
     /// Tried in this order when the first cannot answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(dive, length(max = 5))]
@@ -75,17 +87,79 @@ fn default_max_tokens() -> u32 {
 }
 
 impl LlmConfig {
-    /// The same for another model. The address and the key's name were this one's and do not go with it.
+    /// The same for another model. The address, the API and the key's name were this one's and do not go with it.
     pub fn with_model(&self, other: &Fallback) -> Self {
         Self {
             provider: other.provider,
             model: other.model.clone(),
             base_url: None,
             api_key_env: None,
+            // What is known of this one's model is not true of another's.
+            price: None,
+            capabilities: CapabilityWords::default(),
+            api: Api::Auto,
             fallback: Vec::new(),
             ..self.clone()
         }
     }
+}
+
+/// By which of OpenAI's APIs a model is asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Api {
+    /// The Responses API at OpenAI, chat completions everywhere else.
+    #[default]
+    Auto,
+    /// The Responses API.
+    Responses,
+    /// Chat completions.
+    Chat,
+}
+
+impl Api {
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
+
+/// The form of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// A name for it, which some models are shown.
+    #[serde(default = "default_output_name")]
+    #[garde(length(min = 1, max = 64), pattern(r"^[A-Za-z0-9_-]+$"))]
+    pub name: String,
+    /// JSON Schema of the answer, with `type: object`. It may not refer to other documents.
+    #[garde(custom(is_object))]
+    pub schema: Value,
+}
+
+fn default_output_name() -> String {
+    "answer".to_owned()
+}
+
+fn is_object(schema: &Value, _: &()) -> garde::Result {
+    match schema.get("type") {
+        Some(Value::String(kind)) if kind == "object" => Ok(()),
+        _ => Err(garde::Error::new("no schema of an object; write `type: object` at its top")),
+    }
+}
+
+/// What only Ollama has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct OllamaOptions {
+    /// How many tokens fit into the context; the server's own default when absent, which is small. What does not fit is
+    /// refused, never cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 128, max = 100_000_000)))]
+    pub num_ctx: Option<u32>,
+    /// How long the model stays loaded after an answer; the server's own default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub keep_alive: Option<HumanDuration>,
 }
 
 /// Another model, for when the first cannot answer.

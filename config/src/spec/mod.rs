@@ -5,11 +5,13 @@ mod limits;
 mod llm;
 mod mcp;
 mod model;
+mod providers;
 mod tool;
 
 pub use agent::{AgentSpec, Idle, MissedPolicy, Mode, OverlapPolicy, Schedule};
 pub use limits::{BudgetUsd, Limits, RetryBackoff, Supervision};
-pub use llm::{Fallback, LlmConfig, Provider, ScriptRule, ScriptedTool};
+pub use llm::{Api, Fallback, LlmConfig, OllamaOptions, Output, Provider, ScriptRule, ScriptedTool};
 pub use mcp::{Auth, McpServer, OAuth};
 pub use model::{AnthropicOptions, AnthropicVersion, CapabilityWords, Price, PromptCache, ThinkingWord};
+pub use providers::{BreakerSettings, KeyLimit, ProviderRules};
 pub use tool::{Builtin, BuiltinTool, McpTool, ToolConfig};

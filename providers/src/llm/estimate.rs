@@ -27,6 +27,42 @@ pub(crate) fn output(parts: &[Part]) -> u64 {
     parts.iter().map(part).sum()
 }
 
+/// How many input tokens a request has by OpenAI's last published vocabulary: nearer than by characters, and flagged all the
+/// same, because newer models have vocabularies of their own. It takes a moment, so it is done on a thread for such work.
+pub(crate) async fn input_by_vocabulary(request: &Request) -> Usage {
+    let by_characters = input(request);
+    let text = text_of(request);
+    let pictures = request.messages.iter().flat_map(|message| &message.parts).map(pictures).sum::<u64>();
+    let counted = tokio::task::spawn_blocking(move || tiktoken_rs::o200k_base_singleton().count_ordinary(&text)).await;
+    // It fails only when the runtime ends.
+    counted.map_or(by_characters, |tokens| Usage { input: tokens as u64 + pictures, ..by_characters })
+}
+
+fn text_of(request: &Request) -> String {
+    let mut text = request.system.clone().unwrap_or_default();
+    for part in request.messages.iter().flat_map(|message| &message.parts) {
+        text.push('\n');
+        match part {
+            Part::Text { text: said } | Part::ToolResult { content: said, .. } => text.push_str(said),
+            Part::ToolUse(ask) => text.push_str(&format!("{} {}", ask.name, ask.input)),
+            Part::Opaque { value, .. } => text.push_str(&value.to_string()),
+            Part::Image(_) => {}
+        }
+    }
+    for tool in &request.tools {
+        text.push_str(&format!("\n{} {} {}", tool.name, tool.description, tool.input_schema));
+    }
+    text
+}
+
+fn pictures(part: &Part) -> u64 {
+    match part {
+        Part::Image(_) => IMAGE,
+        Part::ToolResult { images, .. } => IMAGE * images.len() as u64,
+        _ => 0,
+    }
+}
+
 fn part(part: &Part) -> u64 {
     match part {
         Part::Text { text } => tokens(text),

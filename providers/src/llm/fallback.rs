@@ -101,7 +101,7 @@ fn another_may_answer(error: &Error) -> bool {
         | Error::ContextTooLong { .. }
         | Error::Timeout { .. }
         | Error::Interrupted { .. } => true,
-        Error::InvalidRequest { .. } | Error::Refused { .. } => false,
+        Error::InvalidRequest { .. } | Error::Refused { .. } | Error::Misformed { .. } => false,
     }
 }
 

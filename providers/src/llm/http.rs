@@ -40,6 +40,12 @@ pub(crate) fn shown(url: &reqwest::Url) -> String {
     format!("{}://{host}{port}{}", url.scheme(), url.path().trim_end_matches('/'))
 }
 
+/// A server as the tree names it: its host, and its port where it is not the usual one.
+pub(crate) fn place(url: &reqwest::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

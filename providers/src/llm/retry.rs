@@ -11,7 +11,7 @@ use greenroom_contract::{
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep_until};
 
-use super::generator::generate;
+use super::{generator::generate, limits::Guard};
 
 /// So many times a call is made again (R13.3).
 const MAX_RETRIES: u32 = 3;
@@ -20,18 +20,26 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// A provider that asks for more than this is not waited for here: the execution is tried again later, or falls back.
 const LONGEST_ASKED_WAIT: Duration = Duration::from_secs(60);
 /// How often a wait shows that it is one.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// Makes a provider's calls again where that can help: the error is transient, no text of an answer was handed on, and
-/// the provider does not ask for more patience than a call has.
+/// the provider does not ask for more patience than a call has. Each attempt is made under the provider's guard: it waits
+/// in line for the key's limits, and none is made while the breaker is open.
 pub(crate) struct Retry {
     inner: Arc<dyn Llm>,
+    guard: Option<Arc<Guard>>,
 }
 
 impl Retry {
-    /// Wraps a provider.
+    /// Wraps a provider that nobody shares.
+    #[cfg(test)]
     pub(crate) fn new(inner: Arc<dyn Llm>) -> Self {
-        Self { inner }
+        Self { inner, guard: None }
+    }
+
+    /// Wraps a provider, under a guard.
+    pub(crate) fn guarded(inner: Arc<dyn Llm>, guard: Arc<Guard>) -> Self {
+        Self { inner, guard: Some(guard) }
     }
 }
 
@@ -47,13 +55,27 @@ impl Llm for Retry {
     fn stream(&self, request: Request) -> BoxStream<'_, Result<Chunk, Error>> {
         generate(|out| async move {
             let mut retries = 0;
+            let mut last_error = None;
             loop {
+                let attempt = match &self.guard {
+                    Some(guard) => match guard.admit(&request, &out).await {
+                        Ok(attempt) => Some(attempt),
+                        // What the provider said tells more than that it is not asked again.
+                        Err(refused) => return Err(last_error.unwrap_or(refused)),
+                    },
+                    None => None,
+                };
                 let mut chunks = self.inner.stream(request.clone());
                 // A sign of life has no content: a call that only showed one can be made again unseen.
                 let mut text_handed_on = false;
                 let error = loop {
                     match chunks.next().await {
-                        Some(Ok(Chunk::Done(response))) => return Ok(*response),
+                        Some(Ok(Chunk::Done(response))) => {
+                            if let Some(attempt) = attempt {
+                                attempt.settle(Ok(&response));
+                            }
+                            return Ok(*response);
+                        }
                         Some(Ok(chunk)) => {
                             text_handed_on |= matches!(chunk, Chunk::Text(_));
                             out.emit(chunk).await;
@@ -63,6 +85,9 @@ impl Llm for Retry {
                     }
                 };
                 drop(chunks);
+                if let Some(attempt) = attempt {
+                    attempt.settle(Err(&error));
+                }
                 let spread = spread(&request.idempotency_key, retries);
                 let Some(wait) = decide(&error, retries, text_handed_on, spread) else { return Err(error) };
                 retries += 1;
@@ -77,6 +102,7 @@ impl Llm for Retry {
                     out.emit(Chunk::Progress).await;
                     sleep_until(until.min(Instant::now() + SIGN_OF_LIFE)).await;
                 }
+                last_error = Some(error);
             }
         })
     }

@@ -4,12 +4,14 @@
 //! - `suite`: the list; `answers`: what is said; `faults`: what goes wrong, and how often it is tried again;
 //!   `waits`: when; `money`: what it costs, against a table that was not made by this code;
 //!   `wires`: what only one vendor has
+//! - `shared`: limits, breakers and forms, among several agents
 //!
 //! To add a provider: a dialect in `tests/kit/vendor`, and a line in `subjects`.
 
 mod answers;
 mod faults;
 mod money;
+mod shared;
 mod subject;
 mod subjects;
 mod suite;

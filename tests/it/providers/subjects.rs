@@ -16,6 +16,8 @@ provider_suite! {
     anthropic_by_its_older_version => super::anthropic_by_its_older_version;
     bedrock => super::bedrock;
     bedrock_with_a_key_pair => super::bedrock_with_a_key_pair;
+    responses => super::responses;
+    ollama => super::ollama;
 }
 
 /// Any server that speaks chat completions.
@@ -25,8 +27,31 @@ fn chat_completions() -> Subject {
         config: |_| json!({ "provider": "openai-compatible", "model": "some-model" }),
         env: |url| vec![("OPENAI_BASE_URL", format!("{url}/v1")), ("OPENAI_API_KEY", KEY.to_owned())],
         nanodollars: None,
-        pictures: false,
-        forms: false,
+        pictures: true,
+        forms: true,
+    }
+}
+
+/// OpenAI by its Responses API, by way of a proxy.
+fn responses() -> Subject {
+    Subject {
+        dialect: Arc::new(vendor::OpenAiResponses),
+        config: |_| json!({ "provider": "openai", "model": "gpt-6-sol", "api": "responses" }),
+        env: |url| vec![("OPENAI_BASE_URL", format!("{url}/v1")), ("OPENAI_API_KEY", KEY.to_owned())],
+        nanodollars: Some([2000, 200, 2500, 2500, 10_000]),
+        pictures: true,
+        forms: true,
+    }
+}
+
+fn ollama() -> Subject {
+    Subject {
+        dialect: Arc::new(vendor::Ollama),
+        config: |_| json!({ "provider": "ollama", "model": "llama5" }),
+        env: |url| vec![("OLLAMA_HOST", url.to_owned()), ("OLLAMA_API_KEY", KEY.to_owned())],
+        nanodollars: Some([0; 5]),
+        pictures: true,
+        forms: true,
     }
 }
 

@@ -41,6 +41,11 @@ pub trait Dialect: Send + Sync + 'static {
         tokens
     }
 
+    /// Whether it has a way to say that the model declined.
+    fn declines(&self) -> bool {
+        true
+    }
+
     /// Whether thinking is sent, and wanted back.
     fn replays(&self) -> bool;
 

@@ -10,13 +10,17 @@ mod anthropic;
 mod bedrock;
 mod dialect;
 mod frames;
+mod ollama;
 mod openai_chat;
+mod openai_responses;
 mod script;
 mod server;
 
 pub use anthropic::Anthropic;
 pub use bedrock::Bedrock;
 pub use dialect::{Dialect, Frame, Heard, Refused};
+pub use ollama::Ollama;
 pub use openai_chat::OpenAiChat;
+pub use openai_responses::OpenAiResponses;
 pub use script::{Block, Ending, Exchange, Fault, Refusal, Said, Tokens, When};
 pub use server::Vendor;

@@ -110,6 +110,15 @@ impl Vendor {
         self.notes().asides.clone()
     }
 
+    /// Waits until so many questions have come in.
+    pub async fn wait_for_attempts(&self, attempts: usize) {
+        wait::seen(&format!("{attempts} questions"), Duration::from_secs(20), async || {
+            let now = self.attempts();
+            if now >= attempts { Ok(()) } else { Err(format!("{now} came")) }
+        })
+        .await;
+    }
+
     /// Waits until so many clients have hung up before their answer was whole.
     pub async fn wait_for_hang_ups(&self, clients: usize) {
         wait::seen(&format!("{clients} clients to hang up"), Duration::from_secs(20), async || {

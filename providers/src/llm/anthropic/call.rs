@@ -18,6 +18,7 @@ use super::{
 };
 use crate::llm::{
     generator::Emitter,
+    limits::Account,
     wire::{Body, Event, Exchange, Parser, retry_after},
 };
 
@@ -25,13 +26,14 @@ use crate::llm::{
 pub(super) struct Call<'a> {
     http: &'a Client,
     options: &'a Options,
+    account: &'a Account,
     exchange: Exchange<'a>,
 }
 
 impl<'a> Call<'a> {
     /// An exchange that may be silent for as long as the request allows.
-    pub(super) fn new(http: &'a Client, options: &'a Options, request: &Request) -> Self {
-        Self { http, options, exchange: Exchange { provider: PROVIDER, silence: request.silence } }
+    pub(super) fn new(http: &'a Client, options: &'a Options, account: &'a Account, request: &Request) -> Self {
+        Self { http, options, account, exchange: Exchange { provider: PROVIDER, silence: request.silence } }
     }
 
     /// Asks, hands text on as it comes, and returns what was said.
@@ -97,7 +99,9 @@ impl<'a> Call<'a> {
         {
             post = post.header("idempotency-key", key);
         }
-        self.exchange.send(post, &url).await
+        let response = self.exchange.send(post, &url).await?;
+        self.account.heard(response.headers());
+        Ok(response)
     }
 
     async fn refusal(&self, response: Response) -> Error {

@@ -1,5 +1,7 @@
 //! The provider.
 
+use std::sync::Arc;
+
 use greenroom_contract::{
     BoxFuture, BoxStream,
     money::MicroUsd,
@@ -12,6 +14,8 @@ use crate::{
     llm::{
         estimate,
         generator::{Emitter, generate},
+        http,
+        limits::{Account, Whose},
     },
     pricing,
 };
@@ -24,16 +28,28 @@ pub(super) const PROVIDER: &str = "anthropic";
 pub(crate) struct Anthropic {
     http: Client,
     options: Options,
+    account: Arc<Account>,
 }
 
 impl Anthropic {
     /// A model at a server.
     pub(super) fn new(http: Client, options: Options) -> Self {
-        Self { http, options }
+        Self { http, options, account: Arc::default() }
+    }
+
+    /// Whose limits its calls count under.
+    pub(crate) fn whose(&self) -> Whose {
+        let key_name = self.options.credentials.as_ref().map(|_| self.options.key_name.clone()).unwrap_or_default();
+        Whose { provider: PROVIDER.to_owned(), server: http::place(&self.options.base), key_name }
+    }
+
+    /// The same, which takes up what the server tells of its limits.
+    pub(crate) fn heard_by(self, account: Arc<Account>) -> Self {
+        Self { account, ..self }
     }
 
     async fn ask(&self, request: Request, out: &Emitter) -> Result<Response, Error> {
-        let answer = Call::new(&self.http, &self.options, &request).ask(&request, out).await?;
+        let answer = Call::new(&self.http, &self.options, &self.account, &request).ask(&request, out).await?;
         let (counted, model, whole) = (answer.counted, answer.model.clone(), answer.finished());
         let (parts, stop) = answer.finish(PROVIDER)?;
         let usage = counted.usage(&parts, whole, || estimate::input(&request).input);
@@ -70,7 +86,7 @@ impl Llm for Anthropic {
     fn count_tokens(&self, request: &Request) -> BoxFuture<'_, Result<Usage, Error>> {
         let request = request.clone();
         Box::pin(async move {
-            let counted = Call::new(&self.http, &self.options, &request).count(&request).await?;
+            let counted = Call::new(&self.http, &self.options, &self.account, &request).count(&request).await?;
             Ok(counted.map_or_else(|| estimate::input(&request), |input| Usage { input, ..Usage::default() }))
         })
     }

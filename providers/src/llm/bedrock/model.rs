@@ -14,6 +14,7 @@ use crate::{
     llm::{
         estimate,
         generator::{Emitter, generate},
+        limits::Whose,
     },
     pricing::{self, Capabilities},
 };
@@ -44,6 +45,12 @@ pub(crate) struct Bedrock {
 impl Bedrock {
     pub(super) fn new(options: Options) -> Self {
         Self { options }
+    }
+
+    /// Whose limits its calls count under.
+    pub(crate) fn whose(&self) -> Whose {
+        let (provider, server) = (PROVIDER.to_owned(), "aws".to_owned());
+        Whose { provider, server, key_name: self.options.key_name.clone() }
     }
 
     async fn ask(&self, request: Request, out: &Emitter) -> Result<Response, Error> {

@@ -41,6 +41,7 @@ impl<'a> Door<'a> {
             post = post.header("idempotency-key", key);
         }
         let response = self.exchange.send(post, &url).await?;
+        self.options.account.heard(response.headers());
         if response.status().is_success() {
             return Ok(response);
         }

@@ -7,11 +7,12 @@ use greenroom_contract::{
 };
 use reqwest::Client;
 
-use super::{Options, chat, door::Door};
+use super::{Api, Dialect, Options, chat, door::Door, responses};
 use crate::{
     llm::{
         estimate,
         generator::{Emitter, generate},
+        modest::modest,
     },
     pricing,
 };
@@ -38,8 +39,12 @@ impl OpenAi {
     }
 
     async fn ask(&self, request: Request, out: &Emitter) -> Result<Response, Error> {
+        let request = modest(request, &self.options.capabilities);
         let door = Door::new(&self.http, &self.options, &request);
-        let Said { parts, stop, usage, model } = chat::ask(&door, &request, out).await?;
+        let Said { parts, stop, usage, model } = match self.options.api {
+            Api::Chat => chat::ask(&door, &request, out).await?,
+            Api::Responses => responses::ask(&door, &request, out).await?,
+        };
         Ok(Response {
             parts,
             stop,
@@ -48,6 +53,21 @@ impl OpenAi {
             provider: self.provider().to_owned(),
             cost: self.cost(&usage),
         })
+    }
+
+    async fn count(&self, request: &Request) -> Result<Usage, Error> {
+        if self.options.dialect != Dialect::OpenAi {
+            // Its tokens are not OpenAI's, and its server has no endpoint to count them.
+            return Ok(estimate::input(request));
+        }
+        let door = Door::new(&self.http, &self.options, request);
+        match responses::count(&door, request).await {
+            Ok(input) => Ok(Usage { input, ..Usage::default() }),
+            Err(error) => {
+                tracing::debug!(%error, llm.model = self.options.model, "OpenAI did not count the tokens; they are estimated.");
+                Ok(estimate::input_by_vocabulary(request).await)
+            }
+        }
     }
 }
 
@@ -64,9 +84,13 @@ impl Llm for OpenAi {
         generate(|out| async move { self.ask(request, &out).await })
     }
 
+    fn context_window(&self) -> Option<u64> {
+        self.options.capabilities.context_window
+    }
+
     fn count_tokens(&self, request: &Request) -> BoxFuture<'_, Result<Usage, Error>> {
-        let usage = estimate::input(request);
-        Box::pin(async move { Ok(usage) })
+        let request = modest(request.clone(), &self.options.capabilities);
+        Box::pin(async move { self.count(&request).await })
     }
 
     fn cost(&self, usage: &Usage) -> Option<MicroUsd> {

@@ -1,9 +1,18 @@
-//! Where a server is, who we are to it, and which dialect it speaks.
+//! Where a server is, who we are to it, which dialect it speaks, and what its model takes.
 
+use std::sync::Arc;
+
+use greenroom_contract::port::llm::{Effort, Request};
 use reqwest::{Url, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{Unusable, llm::http};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Unusable,
+    llm::{http, limits::Account},
+    pricing::{Capabilities, Sampling, Thinking},
+};
 
 /// OpenAI's own address.
 const OPENAI: &str = "https://api.openai.com/v1";
@@ -33,6 +42,15 @@ impl Dialect {
     }
 }
 
+/// By which of the two APIs a model is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Api {
+    /// The Responses API.
+    Responses,
+    /// Chat completions.
+    Chat,
+}
+
 /// A server, a model, and our key. Has no `Debug`, because of the key.
 pub(crate) struct Options {
     /// The address under which `/chat/completions` lies.
@@ -45,6 +63,12 @@ pub(crate) struct Options {
     pub(crate) model: String,
     /// How it is spoken to.
     pub(crate) dialect: Dialect,
+    /// By which of its APIs.
+    pub(crate) api: Api,
+    /// What the model takes.
+    pub(crate) capabilities: Capabilities,
+    /// The key's limits, which the server tells of with each answer.
+    pub(crate) account: Arc<Account>,
 }
 
 impl Options {
@@ -53,6 +77,44 @@ impl Options {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
         url
+    }
+
+    /// Whether the model thinks before it answers. Of a model of OpenAI's that the data does not know it is assumed,
+    /// unless it is of a family from before they did.
+    pub(super) fn reasons(&self) -> bool {
+        if self.dialect != Dialect::OpenAi {
+            return false;
+        }
+        let is_known = self.capabilities.max_output.is_some();
+        match self.capabilities.thinking {
+            Thinking::Never => false,
+            Thinking::Always => true,
+            Thinking::Choice if is_known => true,
+            Thinking::Choice => !["gpt-3", "gpt-4", "chatgpt-4"].iter().any(|family| self.model.starts_with(family)),
+        }
+    }
+
+    /// The word for how hard the model is to think, if it is to be told.
+    pub(super) fn effort(&self, request: &Request) -> Option<&'static str> {
+        let effort = request.effort?;
+        let takes = match self.dialect {
+            Dialect::OpenAi => self.reasons(),
+            // Everything as the operator wrote it.
+            Dialect::Compatible => true,
+        };
+        // Who takes no sampling in any case cannot stop thinking.
+        let always = self.capabilities.sampling == Sampling::Refused || self.capabilities.thinking == Thinking::Always;
+        (takes && !(always && effort == Effort::None)).then(|| effort.as_str())
+    }
+
+    /// A key by which calls with the same beginning find the same cache: the same for all calls of an agent.
+    pub(super) fn cache_key(&self, request: &Request) -> String {
+        let mut digest = Sha256::new().chain_update(request.system.as_deref().unwrap_or_default());
+        for tool in &request.tools {
+            digest.update([0]);
+            digest.update(&tool.name);
+        }
+        format!("greenroom-{}", hex::encode(&digest.finalize()[..16]))
     }
 
     /// The address without credentials, for messages.

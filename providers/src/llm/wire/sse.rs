@@ -30,14 +30,22 @@ impl Parser {
     /// Takes the next piece and returns the events that it completes.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, TooLong> {
         let mut events = Vec::new();
-        for &byte in bytes {
-            let follows_return = std::mem::replace(&mut self.after_return, byte == b'\r');
-            match byte {
-                b'\n' if follows_return => {}
-                b'\n' | b'\r' => self.end_line(&mut events),
-                _ if self.line.len() >= LONGEST_LINE => return Err(TooLong),
-                _ => self.line.push(byte),
+        let mut rest = bytes;
+        while let Some(&next) = rest.first() {
+            if std::mem::take(&mut self.after_return) && next == b'\n' {
+                rest = &rest[1..];
+                continue;
             }
+            let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let part = &rest[..end.unwrap_or(rest.len())];
+            if self.line.len() + part.len() > LONGEST_LINE {
+                return Err(TooLong);
+            }
+            self.line.extend_from_slice(part);
+            let Some(end) = end else { break };
+            self.after_return = rest[end] == b'\r';
+            self.end_line(&mut events);
+            rest = &rest[end + 1..];
         }
         Ok(events)
     }

@@ -3,6 +3,7 @@
 mod broadcast;
 pub mod bus;
 pub mod llm;
+mod llm_error;
 pub mod operator;
 pub mod reply;
 pub mod state;

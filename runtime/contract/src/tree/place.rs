@@ -25,7 +25,7 @@ pub struct Place {
     pub id: Path,
     /// The path's last part.
     pub name: String,
-    /// `node`, `supervisor`, `agent`, `instance`, `execution`, `service`, `tool_server`.
+    /// `node`, `supervisor`, `agent`, `instance`, `execution`, `service`, `tool_server`, `providers`, `provider`, `model`.
     pub kind: String,
     /// How it is.
     pub status: AgentStatus,
@@ -58,6 +58,9 @@ pub struct Place {
     /// Whether its mailbox answers, for an agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping: Option<Ping>,
+    /// Until when it is held back, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// What waits for it.
     pub inbox: u64,
     /// How much it takes at a time.
@@ -99,6 +102,7 @@ impl Place {
             late_results: 0,
             passivated: false,
             ping: None,
+            until: None,
             inbox: 0,
             inbox_capacity: None,
             inbox_oldest_at: None,

@@ -198,6 +198,12 @@ impl Table {
         self.read().places.values().map(|slot| Arc::clone(&slot.place)).collect()
     }
 
+    /// A place and everything under it, each without its children, found without walking the rest of the table.
+    pub fn places_under(&self, path: &str) -> Vec<Arc<Place>> {
+        let inner = self.read();
+        inner.paths_under(path).iter().filter_map(|path| Some(Arc::clone(&inner.places.get(path)?.place))).collect()
+    }
+
     /// The whole branch of this node.
     pub fn snapshot(&self) -> Place {
         self.snapshot_at().1

@@ -15,6 +15,9 @@ pub(super) fn facts(place: &Place, now: Timestamp) -> Vec<String> {
     if place.passivated {
         parts.push("asleep".to_owned());
     }
+    if let Some(until) = place.until.filter(|until| *until > now) {
+        parts.push(format!("held back for {}", human(until.duration_since(now).as_secs())));
+    }
     parts.extend(inbox(place, now));
     parts.extend(place.work.as_ref().map(|work| work_now(work, now)));
     parts.extend(counted(place.kills, "kill"));

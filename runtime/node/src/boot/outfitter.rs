@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use greenroom_actors::ports::{Outfit, Outfitter};
-use greenroom_config::{AgentSpec, Environment};
+use greenroom_config::{AgentSpec, Environment, ProviderRules};
 use greenroom_contract::{BoxFuture, Clock, execution::Failure, tree::Table};
 use greenroom_providers::{Providers, Unusable, tools::Toolshed};
 use reqwest::Client;
@@ -15,8 +15,15 @@ pub(super) struct Wardrobe {
 }
 
 impl Wardrobe {
-    pub(super) fn new(env: Environment, http: Client, clock: Arc<dyn Clock>, table: Table) -> Self {
-        Self { providers: Providers::new(&env, http), tools: Toolshed::new(env, clock, Some(table)) }
+    pub(super) fn new(
+        env: Environment,
+        http: Client,
+        rules: ProviderRules,
+        clock: Arc<dyn Clock>,
+        table: Table,
+    ) -> Self {
+        let providers = Providers::new(&env, http).under(rules, table.clone());
+        Self { providers, tools: Toolshed::new(env, clock, Some(table)) }
     }
 }
 

@@ -70,6 +70,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
 
     // What the folder says is read first: a mistake there should not leave half a node behind.
     let loaded = greenroom_config::load(&config.config_dir)?;
+    let rules = greenroom_config::provider_rules(&config.config_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let Backends { state, bus, cache, shared } = backends::open(&config, &clock).await?;
     let listener = TcpListener::bind(config.http.addr)
@@ -88,7 +89,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         state: Arc::clone(&state),
         bus,
         clock: Arc::clone(&clock),
-        outfitter: Arc::new(Wardrobe::new(env.clone(), http, clock, table.clone())),
+        outfitter: Arc::new(Wardrobe::new(env.clone(), http, rules, clock, table.clone())),
         table: table.clone(),
         outbox: Arc::default(),
         ended: Default::default(),

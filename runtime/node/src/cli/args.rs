@@ -140,8 +140,12 @@ pub(super) enum Verb {
         #[arg(long)]
         variables: bool,
     },
-    /// Print the JSON Schema of agents' files.
-    Schema,
+    /// Print the JSON Schema of agents' files, or of `providers.yaml`.
+    Schema {
+        /// Of which.
+        #[arg(default_value = "agent", value_parser = ["agent", "providers"])]
+        of: String,
+    },
     /// Prove on this machine, and on your own servers, that `kill -9` loses nothing and pays for nothing twice.
     Selftest(super::selftest::Selftest),
     /// A tool server of `selftest`.

@@ -11,6 +11,7 @@ pub(super) fn check(env: &Environment, folder: Option<PathBuf>, as_json: bool) -
     let config = NodeConfig::from_env(env)?;
     let folder = folder.unwrap_or(config.config_dir);
     let loaded = greenroom_config::load(&folder).map_err(Exit::config)?;
+    greenroom_config::provider_rules(&folder).map_err(Exit::config)?;
     if as_json {
         let agents: Vec<_> = loaded
             .agents

@@ -1,13 +1,16 @@
 //! A question as chat completions' JSON.
 
 use greenroom_contract::port::{
-    llm::{Error, Message, Part, Request, Role},
+    llm::{Error, Request},
     tool::ToolSpec,
 };
 use serde_json::{Map, Value, json};
 
-use crate::llm::openai::{Dialect, Options};
-use crate::pricing::{ChatTools, Sampling, chat_tools, max_output, sampling};
+use super::messages::messages;
+use crate::{
+    llm::openai::{Dialect, Options, schema},
+    pricing::{ChatTools, Sampling},
+};
 
 /// The body of a request. Fails where the capability table knows that the model would refuse it.
 pub(super) fn body(options: &Options, request: &Request) -> Result<Value, Error> {
@@ -20,7 +23,7 @@ pub(super) fn body(options: &Options, request: &Request) -> Result<Value, Error>
     body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
     let (limit_name, limit) = match options.dialect {
         Dialect::OpenAi => {
-            let room = max_output(provider, &options.model).unwrap_or(u32::MAX);
+            let room = options.capabilities.max_output.unwrap_or(u32::MAX);
             ("max_completion_tokens", request.max_tokens.min(room))
         }
         Dialect::Compatible => ("max_tokens", request.max_tokens),
@@ -28,15 +31,14 @@ pub(super) fn body(options: &Options, request: &Request) -> Result<Value, Error>
     body.insert(limit_name.to_owned(), limit.into());
     let mut effort_none = false;
     if wants_tools {
-        match chat_tools(provider, &options.model) {
+        match options.capabilities.chat_tools {
             ChatTools::Yes => {}
             ChatTools::EffortNone => effort_none = true,
             ChatTools::No => {
                 return Err(Error::InvalidRequest {
                     provider: provider.to_owned(),
                     message: format!(
-                        "{} takes tools by the Responses API only, which this version does not speak; \
-                         use gpt-6-luna or gpt-6-sol, or take the agent's tools away",
+                        "{} takes tools by the Responses API only; leave llm_config.api at auto",
                         options.model
                     ),
                 });
@@ -44,96 +46,49 @@ pub(super) fn body(options: &Options, request: &Request) -> Result<Value, Error>
         }
         body.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
     }
-    if effort_none {
-        body.insert("reasoning_effort".to_owned(), "none".into());
+    let effort = if effort_none { Some("none") } else { options.effort(request) };
+    if let Some(effort) = effort {
+        body.insert("reasoning_effort".to_owned(), effort.into());
     }
-    let takes_sampling = match sampling(provider, &options.model) {
+    if let Some(form) = &request.output {
+        let strict = schema::is_strict(&form.schema);
+        let schema = json!({ "name": form.name, "schema": form.schema, "strict": strict });
+        body.insert("response_format".to_owned(), json!({ "type": "json_schema", "json_schema": schema }));
+    }
+    let takes_sampling = match options.capabilities.sampling {
         Sampling::Taken => true,
-        Sampling::EffortNone => effort_none,
+        Sampling::EffortNone => effort == Some("none"),
         Sampling::Refused => false,
     };
     if let Some(temperature) = request.temperature.filter(|_| takes_sampling) {
-        // Through its decimal form, so that 0.7 is not sent as 0.699999988079071.
-        let decimal: f64 = temperature.to_string().parse().unwrap_or_else(|_| temperature.into());
-        body.insert("temperature".to_owned(), decimal.into());
+        body.insert("temperature".to_owned(), schema::decimal(temperature));
     }
     Ok(Value::Object(body))
-}
-
-fn messages(request: &Request) -> Value {
-    let system = request.system.iter().map(|text| json!({ "role": "system", "content": text }));
-    system.chain(request.messages.iter().flat_map(message)).collect()
-}
-
-/// One turn becomes one message, or several: each tool's answer is its own, and stands before what the person says,
-/// because the answers must follow the question for them at once.
-fn message(message: &Message) -> Vec<Value> {
-    let text: String = message
-        .parts
-        .iter()
-        .filter_map(|part| if let Part::Text { text } = part { Some(text.as_str()) } else { None })
-        .collect();
-    match message.role {
-        Role::User => {
-            let answers = message.parts.iter().filter_map(|part| match part {
-                Part::ToolResult { id, content, is_error, .. } => {
-                    let content = if *is_error { format!("Error: {content}") } else { content.clone() };
-                    Some(json!({ "role": "tool", "tool_call_id": id, "content": content }))
-                }
-                _ => None,
-            });
-            let mut all: Vec<Value> = answers.collect();
-            if !text.is_empty() || all.is_empty() {
-                all.push(json!({ "role": "user", "content": text }));
-            }
-            all
-        }
-        Role::Assistant => {
-            let calls: Vec<Value> = message
-                .parts
-                .iter()
-                .filter_map(|part| match part {
-                    Part::ToolUse(ask) => Some(json!({
-                        "id": ask.id, "type": "function",
-                        "function": { "name": ask.name, "arguments": ask.input.to_string() }
-                    })),
-                    _ => None,
-                })
-                .collect();
-            if calls.is_empty() {
-                return vec![json!({ "role": "assistant", "content": text })];
-            }
-            let content = if text.is_empty() { Value::Null } else { text.into() };
-            vec![json!({ "role": "assistant", "content": content, "tool_calls": calls })]
-        }
-    }
 }
 
 fn tool(spec: &ToolSpec) -> Value {
     json!({
         "type": "function",
-        "function": { "name": spec.name, "description": spec.description, "parameters": parameters(&spec.input_schema) }
+        "function": { "name": spec.name, "description": spec.description, "parameters": schema::parameters(&spec.input_schema) }
     })
-}
-
-/// OpenAI refuses a schema that is no object, and an object without `properties`.
-fn parameters(schema: &Value) -> Value {
-    let mut schema = schema.as_object().cloned().unwrap_or_default();
-    schema.entry("type").or_insert_with(|| "object".into());
-    schema.entry("properties").or_insert_with(|| json!({}));
-    Value::Object(schema)
 }
 
 #[cfg(test)]
 mod tests {
-    use greenroom_contract::{execution::Effect, port::llm::ToolUse};
+    use greenroom_contract::{
+        execution::Effect,
+        port::llm::{Effort, Image, Message, OutputForm, Part, Role, ToolUse},
+    };
 
     use super::*;
-    use crate::llm::{openai::parse_base_url, testing::request};
+    use crate::{
+        llm::{openai::testing, testing::request},
+        pricing::Capabilities,
+    };
 
     fn options(dialect: Dialect, model: &str) -> Options {
-        let base = parse_base_url(None).unwrap();
-        Options { base, authorization: None, key_name: "K".to_owned(), model: model.to_owned(), dialect }
+        let capabilities = Capabilities::of(dialect.provider(), model);
+        Options { dialect, capabilities, ..testing::options(model) }
     }
 
     fn with_tool(mut request: Request) -> Request {
@@ -168,6 +123,37 @@ mod tests {
         assert_eq!(sent("gpt-4o-mini", &with_tool(warm.clone())).get("reasoning_effort"), None);
         let refused = body(&options(Dialect::OpenAi, "gpt-6-astra"), &with_tool(warm)).unwrap_err();
         assert!(matches!(refused, Error::InvalidRequest { .. }));
+    }
+
+    #[test]
+    fn a_form_and_an_effort_have_their_fields() {
+        let schema = json!({ "type": "object", "properties": {}, "additionalProperties": false });
+        let output = Some(OutputForm { name: "nothing".to_owned(), schema: schema.clone() });
+        let asked = Request { output, effort: Some(Effort::Low), ..request("hi") };
+        let luna = body(&options(Dialect::OpenAi, "gpt-6-luna"), &asked).unwrap();
+        let form = json!({ "name": "nothing", "schema": schema, "strict": true });
+        assert_eq!(luna["response_format"], json!({ "type": "json_schema", "json_schema": form }));
+        assert_eq!(luna["reasoning_effort"], "low");
+        assert_eq!(body(&options(Dialect::OpenAi, "gpt-4o-mini"), &asked).unwrap().get("reasoning_effort"), None);
+        assert_eq!(body(&options(Dialect::Compatible, "m"), &asked).unwrap()["reasoning_effort"], "low");
+    }
+
+    #[test]
+    fn pictures_are_addresses_with_data_in_them() {
+        let picture = Image { media_type: "image/png".to_owned(), data: "AAAA".to_owned() };
+        let mut request = request("what is it?");
+        request.messages[0].parts.push(Part::Image(picture.clone()));
+        let images = vec![picture];
+        let result = Part::ToolResult { id: "c1".to_owned(), content: "see".to_owned(), is_error: false, images };
+        request.messages.push(Message { role: Role::User, parts: vec![result] });
+        let image = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } });
+        let text = |text: &str| json!({ "type": "text", "text": text });
+        let expected = json!([
+            { "role": "user", "content": [text("what is it?"), image] },
+            { "role": "tool", "tool_call_id": "c1", "content": "see" },
+            { "role": "user", "content": [text("The pictures of the tool's answer c1:"), image] },
+        ]);
+        assert_eq!(body(&options(Dialect::Compatible, "m"), &request).unwrap()["messages"], expected);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::llm::{
-    openai::{Dialect, OpenAi, Options, bearer, parse_base_url},
+    openai::{Api, Dialect, OpenAi, Options, bearer, parse_base_url},
     testing::request,
 };
 
@@ -73,7 +73,14 @@ fn model_at(base: &str, dialect: Dialect, model: &str) -> OpenAi {
     let key = bearer("OPENAI_API_KEY", &SecretString::from("sk-canary")).unwrap();
     let base = parse_base_url(Some(base)).unwrap();
     let key_name = "OPENAI_API_KEY".to_owned();
-    let options = Options { base, authorization: Some(key), key_name, model: model.to_owned(), dialect };
+    let options = Options {
+        base,
+        authorization: Some(key),
+        key_name,
+        dialect,
+        api: Api::Chat,
+        ..crate::llm::openai::testing::options(model)
+    };
     OpenAi::new(crate::http_client().unwrap(), options)
 }
 

@@ -7,8 +7,8 @@ use greenroom_config::{Environment, spec::LlmConfig};
 use greenroom_contract::{port::llm::Llm, task};
 use serde_json::json;
 
-use super::{registry::Providers, testing::request};
-use crate::Unusable;
+use super::Providers;
+use crate::{Unusable, llm::testing::request};
 
 fn config(json: serde_json::Value) -> LlmConfig {
     serde_json::from_value(json).unwrap()
@@ -16,7 +16,9 @@ fn config(json: serde_json::Value) -> LlmConfig {
 
 async fn build(json: serde_json::Value, env: &[(&str, &str)]) -> Result<Arc<dyn Llm>, Unusable> {
     rustls::crypto::ring::default_provider().install_default().ok();
-    let env = Environment::from_pairs(env.iter().copied());
+    // No Ollama of this machine has a say, unless the test names one: later entries win.
+    let nowhere = ("OLLAMA_HOST", "127.0.0.1:9");
+    let env = Environment::from_pairs(std::iter::once(nowhere).chain(env.iter().copied()));
     Providers::new(&env, crate::http_client().unwrap()).build(&config(json)).await
 }
 
@@ -95,7 +97,18 @@ async fn what_cannot_be_used_says_why_and_what_to_do() {
             vec![("AWS_ACCESS_KEY_ID", "canary"), ("AWS_REGION", "us-east-1")],
             "AWS_SECRET_ACCESS_KEY is not set",
         ),
-        (json!({ "provider": "ollama", "model": "m" }), vec![], "not built yet"),
+        (json!({ "provider": "ollama" }), vec![], "needs a model"),
+        (json!({ "provider": "ollama", "model": "m" }), vec![("OLLAMA_HOST", "ftp://x")], "Ollama's address"),
+        (
+            json!({ "provider": "ollama", "model": "m" }),
+            vec![("OLLAMA_HOST", "ollama.com")],
+            "OLLAMA_API_KEY is not set",
+        ),
+        (
+            json!({ "provider": "scripted", "output": { "schema": { "type": "object", "$ref": "http://127.0.0.1:9/x" } } }),
+            vec![],
+            "no usable JSON Schema",
+        ),
         (
             json!({ "provider": "openai", "model": "m" }),
             vec![("OPENAI_API_KEY", "sk-can\u{7}ary")],
@@ -122,4 +135,27 @@ async fn a_chain_leaves_out_what_cannot_be_used() {
     // Half a key pair, so that AWS's own chain is not asked, which would look round on this machine.
     let unusable = build(none, &[("AWS_ACCESS_KEY_ID", "half")]).await.err().unwrap();
     assert!(unusable.reason.contains("OPENAI_API_KEY"), "the first one's reason: {unusable}");
+}
+
+/// An Ollama with one model.
+async fn ollama() -> (String, task::Scoped) {
+    let version = async || Json(json!({ "version": "0.35.1" }));
+    let tags = async || Json(json!({ "models": [{ "name": "nomic-embed:latest" }, { "name": "llama5:latest" }] }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let router = Router::new().route("/api/version", get(version)).route("/api/tags", get(tags));
+    (host, task::spawn_scoped("fake-ollama", async move { axum::serve(listener, router).await.unwrap() }))
+}
+
+#[tokio::test]
+async fn ollama_is_asked_what_it_has() {
+    let (host, _task) = ollama().await;
+    let env = [("OLLAMA_HOST", host.as_str())];
+    assert_eq!(named(json!({ "provider": "auto" }), &env).await, pair("ollama", "llama5:latest"));
+    let wanted = |model: &str| json!({ "provider": "ollama", "model": model });
+    assert_eq!(named(wanted("llama5"), &env).await, pair("ollama", "llama5"));
+    let missing = build(wanted("llama6"), &env).await.err().unwrap();
+    assert!(missing.reason.contains("no model \"llama6\"") && missing.remedy.contains("ollama pull"), "{missing}");
+    // One that is not there now may be there later.
+    assert_eq!(named(wanted("llama5"), &[]).await, pair("ollama", "llama5"));
 }
