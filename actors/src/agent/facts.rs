@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use greenroom_config::load::Definition;
-use greenroom_contract::{NodeId, port::operator::AgentView, status::AgentStatus, tree::Ping};
+use greenroom_contract::{NodeId, execution::Failure, port::operator::AgentView, status::AgentStatus, tree::Ping};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -11,53 +11,87 @@ use tokio::time::Instant;
 use super::vital::{Care, Vital};
 use crate::execution::Kit;
 
-/// The facts of one agent.
+/// The facts of one agent. What its definition says is not copied: there may be ten thousand.
 pub struct Facts {
-    view: Mutex<AgentView>,
-    kit: Mutex<Option<Arc<Kit>>>,
+    node: NodeId,
+    now: Mutex<Now>,
     vital: Mutex<Vital>,
+}
+
+/// What changes.
+struct Now {
+    /// The one that runs, or ran last.
+    definition: Arc<Definition>,
+    kit: Option<Arc<Kit>>,
+    /// `provider/model`, once that is known.
+    model: Option<Box<str>>,
+    status: AgentStatus,
+    reason: Option<Box<Failure>>,
+    restarts: u32,
+    running: u32,
+    passivated: bool,
+    ping: Ping,
+}
+
+/// What a shell says of itself.
+pub(super) struct Said {
+    pub(super) status: AgentStatus,
+    pub(super) reason: Option<Failure>,
+    pub(super) running: u32,
+    pub(super) restarts: u32,
 }
 
 impl Facts {
     /// The facts of an agent that is about to start.
-    pub fn new(node: NodeId, definition: &Definition) -> Self {
-        let spec = &definition.spec;
-        let view = AgentView {
-            name: spec.name.clone(),
-            agent_type: spec.agent_type.clone(),
-            execution_mode: spec.execution_mode.as_str().to_owned(),
-            description: spec.description.clone(),
+    pub fn new(node: NodeId, definition: Arc<Definition>) -> Self {
+        let now = Now {
+            definition,
+            kit: None,
+            model: None,
             status: AgentStatus::Starting,
             reason: None,
-            node,
             restarts: 0,
-            version: definition.version.clone(),
-            file: definition.file.display().to_string(),
-            model: spec.llm_config.provider.as_str().to_owned(),
-            tools: Vec::new(),
-            degraded: Vec::new(),
-            subscriptions: spec.subscriptions.clone(),
-            schedule: spec.schedule.as_ref().map(|schedule| schedule.summary()),
-            instances: spec.instances,
             running: 0,
             passivated: false,
             ping: Ping::default(),
         };
-        Self { view: Mutex::new(view), kit: Mutex::default(), vital: Mutex::default() }
+        Self { node, now: Mutex::new(now), vital: Mutex::default() }
     }
 
-    /// A copy, with the tools as they are now.
+    /// All of it as the registry shows it, with the tools as they are now.
     pub fn view(&self) -> AgentView {
-        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(kit) = &*self.kit.lock().unwrap_or_else(PoisonError::into_inner) {
+        let now = self.now();
+        let mut view = view(self.node.clone(), &now.definition);
+        view.status = now.status;
+        view.reason = now.reason.as_deref().cloned();
+        view.restarts = now.restarts;
+        view.running = now.running;
+        view.passivated = now.passivated;
+        view.ping = now.ping;
+        if let Some(model) = &now.model {
+            view.model = model.to_string();
+        }
+        if let Some(kit) = &now.kit {
             view.tools = kit.outfit.tools.list().into_iter().map(|tool| tool.name).collect();
             view.degraded = kit.outfit.tools.degraded();
         }
         view
     }
 
-    pub(super) fn change(&self, change: impl FnOnce(&mut AgentView)) {
-        change(&mut self.view.lock().unwrap_or_else(PoisonError::into_inner));
+    /// How many executions are at work.
+    pub(crate) fn running(&self) -> u32 {
+        self.now().running
+    }
+
+    pub(super) fn say(&self, said: Said) {
+        let mut now = self.now();
+        (now.status, now.running, now.restarts) = (said.status, said.running, said.restarts);
+        now.reason = said.reason.map(Box::new);
+    }
+
+    /// Nothing is at work any more: the shell has ended.
+    pub(super) fn at_rest(&self) {
+        self.now().running = 0;
     }
 
     /// What is to be done about it now.
@@ -65,7 +99,7 @@ impl Facts {
         let spec = &definition.spec;
         let care = self.vital().care(Instant::now(), spec.supervision.ping_every.0, spec.idle.flush_after.0);
         if care == Care::Ping {
-            self.change(|view| view.ping.last_ping = Some(Timestamp::now()));
+            self.now().ping.last_ping = Some(Timestamp::now());
         }
         care
     }
@@ -73,21 +107,21 @@ impl Facts {
     /// It answered a question of this moment.
     pub(super) fn pong(&self, asked: Instant) -> Ping {
         self.vital().answered();
-        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
-        view.ping.last_pong = Some(Timestamp::now());
-        view.ping.rtt_us = Some(asked.elapsed().as_micros() as u64);
-        view.ping
+        let mut now = self.now();
+        now.ping.last_pong = Some(Timestamp::now());
+        now.ping.rtt_us = Some(asked.elapsed().as_micros() as u64);
+        now.ping
     }
 
     /// A generation of its shell begins, perhaps after sleep. Returns the restarts so far.
     pub(super) fn begins(&self, slept: bool) -> u32 {
         self.vital().awake(Instant::now());
-        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = self.now();
         if slept {
-            view.status = AgentStatus::Starting;
+            now.status = AgentStatus::Starting;
         }
-        view.passivated = false;
-        view.restarts
+        now.passivated = false;
+        now.restarts
     }
 
     /// There is nobody who could answer: it is being restarted.
@@ -103,25 +137,50 @@ impl Facts {
     /// It falls asleep: model and tools are let go.
     pub(super) fn asleep(&self) {
         self.vital().asleep();
-        self.change(|view| {
-            (view.status, view.reason, view.running, view.passivated) = (AgentStatus::Idle, None, 0, true)
-        });
-        *self.kit.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut now = self.now();
+        (now.status, now.running, now.passivated) = (AgentStatus::Idle, 0, true);
+        (now.reason, now.kit) = (None, None);
+    }
+
+    /// A version took over.
+    pub(super) fn took_over(&self, definition: Arc<Definition>, kit: &Arc<Kit>) {
+        let model = format!("{}/{}", kit.outfit.llm.provider(), kit.outfit.llm.model());
+        let mut now = self.now();
+        (now.definition, now.kit, now.model) = (definition, Some(Arc::clone(kit)), Some(model.into()));
+        (now.status, now.reason, now.running, now.passivated) = (AgentStatus::Idle, None, 0, false);
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn vital(&self) -> MutexGuard<'_, Vital> {
         self.vital.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// A version took over.
-    pub(super) fn took_over(&self, definition: &Definition, kit: &Arc<Kit>) {
-        let before = self.view();
-        let mut fresh = Self::new(before.node, definition).view();
-        fresh.restarts = before.restarts;
-        fresh.ping = before.ping;
-        fresh.status = AgentStatus::Idle;
-        fresh.model = format!("{}/{}", kit.outfit.llm.provider(), kit.outfit.llm.model());
-        self.change(|view| *view = fresh);
-        *self.kit.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(kit));
+/// An agent as its definition says, of which nothing else is known.
+pub(crate) fn view(node: NodeId, definition: &Definition) -> AgentView {
+    let spec = &definition.spec;
+    AgentView {
+        name: spec.name.clone(),
+        agent_type: spec.agent_type.clone(),
+        execution_mode: spec.execution_mode.as_str().to_owned(),
+        description: spec.description.clone(),
+        status: AgentStatus::Starting,
+        reason: None,
+        node,
+        restarts: 0,
+        version: definition.version.clone(),
+        file: definition.file.display().to_string(),
+        model: spec.llm_config.provider.as_str().to_owned(),
+        tools: Vec::new(),
+        degraded: Vec::new(),
+        subscriptions: spec.subscriptions.clone(),
+        schedule: spec.schedule.as_ref().map(|schedule| schedule.summary()),
+        instances: spec.instances,
+        running: 0,
+        passivated: false,
+        ping: Ping::default(),
     }
 }

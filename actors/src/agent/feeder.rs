@@ -29,7 +29,8 @@ use tracing::Instrument;
 use super::{AgentHandle, Parcel, Tenure, message::Message};
 use crate::{execution::Kit, ports::Ports};
 
-/// How often the store is asked for due work without a reason to: a net below the node's scout, which asks for all.
+/// How long a retry is waited for at most before the store is asked again. Without one nothing is asked: the node's scout
+/// asks for all.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 /// How often it is asked for while something is due that another node has, or that is left to it.
 const HELD_ELSEWHERE: Duration = Duration::from_millis(250);
@@ -91,7 +92,7 @@ impl Feeder {
         // A question is enough for the many that have nothing to claim; a claim would be a write.
         let mut look = Box::pin(self.ports.state.backlog(self.name())).await.map_or(true, |(waits, _)| waits > 0);
         let mut wait = FIRST_WAIT;
-        let mut next_look = LOOK_ANYWAY;
+        let mut next_look = None;
         let mut blocked = false;
         let mut arriving = FuturesUnordered::new();
         loop {
@@ -140,7 +141,7 @@ impl Feeder {
                     None => break,
                 },
                 () = self.poke.notified() => look = true,
-                () = tokio::time::sleep(next_look) => look = true,
+                () = after(next_look) => look = true,
             }
         }
         // What is on its way in arrives.
@@ -167,9 +168,9 @@ impl Feeder {
     }
 
     /// Whether an ordered agent must wait for its earlier executions, and when to look again.
-    async fn until_due(&self) -> (bool, Duration) {
+    async fn until_due(&self) -> (bool, Option<Duration>) {
         match self.ports.state.backlog(self.name()).await {
-            Ok((0, _)) => (false, LOOK_ANYWAY),
+            Ok((0, _)) => (false, None),
             Ok((_, due)) => {
                 let millis = due.map_or(0, |due| to_millis(due) - to_millis(self.ports.clock.now()));
                 let until = match u64::try_from(millis) {
@@ -178,9 +179,9 @@ impl Feeder {
                     // It is due and was not to be had: somebody else's, for now. The node's scout looks, too.
                     _ => HELD_ELSEWHERE,
                 };
-                (self.kit.spec.ordered(), until.min(LOOK_ANYWAY))
+                (self.kit.spec.ordered(), Some(until.min(LOOK_ANYWAY)))
             }
-            Err(_) => (self.kit.spec.ordered(), FIRST_WAIT),
+            Err(_) => (self.kit.spec.ordered(), Some(FIRST_WAIT)),
         }
     }
 
@@ -239,5 +240,13 @@ impl Feeder {
 
     fn name(&self) -> &AgentId {
         &self.kit.spec.name
+    }
+}
+
+/// Resolves after that time, or never.
+async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => Box::pin(tokio::time::sleep(time)).await,
+        None => std::future::pending().await,
     }
 }

@@ -27,6 +27,7 @@ mod vital;
 
 pub use actor::agent;
 pub use facts::Facts;
+pub(crate) use facts::view;
 pub(crate) use fitting::queue_of;
 pub use handle::AgentHandle;
 pub use message::Message;

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::registry::{Entry, Orchestrator};
 use crate::{
-    agent::{Facts, queue_of},
+    agent::{queue_of, view},
     cluster::{Cluster, NodeVerb, node_view},
     execution::persist,
 };
@@ -50,7 +50,7 @@ impl Orchestrator {
         let table = self.table();
         let nowhere = table.desired.iter().filter(|(name, _)| !known.contains(*name));
         agents.extend(nowhere.map(|(_, definition)| {
-            let mut view = Facts::new(self.inner.ports.node.clone(), definition).view();
+            let mut view = view(self.inner.ports.node.clone(), definition);
             let role = greenroom_config::role::role_of(definition.spec.execution_mode);
             view.status = AgentStatus::Unavailable;
             view.reason = Some(Failure::new("no_node", format!("no node with the role {role} is heard")));

@@ -103,7 +103,7 @@ impl Orchestrator {
                 // Its predecessor is still finishing its work; it is added when that is gone.
                 return;
             }
-            let facts = Arc::new(Facts::new(self.inner.ports.node.clone(), &definition));
+            let facts = Arc::new(Facts::new(self.inner.ports.node.clone(), Arc::clone(&definition)));
             let entry = Entry { handle: AgentHandle::new(Arc::clone(&definition)), facts, leaving: false };
             if table.paused.contains(&name) {
                 entry.handle.pause();

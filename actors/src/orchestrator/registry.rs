@@ -107,7 +107,7 @@ impl Orchestrator {
 
     /// How many executions are at work.
     pub fn at_work(&self) -> u32 {
-        self.table().actual.values().map(|entry| entry.facts.view().running).sum()
+        self.table().actual.values().map(|entry| entry.facts.running()).sum()
     }
 
     /// How many executions had to be aborted because the time to stop was over.

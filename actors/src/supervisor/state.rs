@@ -52,7 +52,7 @@ pub(super) struct Child {
     /// Whether it was parked and is tried again: half-open.
     pub(super) trial: bool,
     /// It was wanted again while on its way out, by these rules.
-    pub(super) again: Option<Policy>,
+    pub(super) again: Option<Box<Policy>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -56,7 +56,7 @@ fn add(state: &mut State, name: String, policy: Policy) -> Vec<Action> {
     }
     if let Some(child) = state.names.get(&name).and_then(|at| state.children.get_mut(at)) {
         if child.phase.leaving() {
-            child.again = Some(policy);
+            child.again = Some(Box::new(policy));
         }
         return Vec::new();
     }
@@ -84,7 +84,7 @@ fn forget(state: &mut State, at: u64) -> Vec<Action> {
         && !state.stopping
     {
         // The generations go on, so that late news and late timers of the one that is gone do not meet its successor.
-        let at = state.enter(child.name, policy, child.generation);
+        let at = state.enter(child.name, *policy, child.generation);
         actions.extend(go(state, at));
     }
     actions

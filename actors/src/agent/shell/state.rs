@@ -14,7 +14,9 @@ use tokio_util::sync::DropGuard;
 
 use super::storm::Hold;
 use crate::{
-    agent::{AgentHandle, BRANCH, Facts, Tenure, actor::Args, handle::Beginning, message::Message, staff::Staff},
+    agent::{
+        AgentHandle, BRANCH, Facts, Tenure, actor::Args, facts::Said, handle::Beginning, message::Message, staff::Staff,
+    },
     execution::{Behaviour, Kit},
     ports::Ports,
     supervisor::{State as Core, SupervisorHandle},
@@ -78,7 +80,7 @@ impl Drop for Shell {
     /// shell itself its executions would otherwise stay claimed by a node that does not run them.
     fn drop(&mut self) {
         let held = self.staff.abandon();
-        self.facts.change(|view| view.running = 0);
+        self.facts.at_rest();
         if tokio::runtime::Handle::try_current().is_ok() {
             self.give_back(held);
         }
@@ -180,19 +182,15 @@ impl Shell {
     fn show(&mut self, shown: &Shown) {
         self.turn = self.facts.works(shown.works);
         let running = self.staff.running() as u32;
-        self.facts.change(|view| {
-            view.status = shown.status;
-            view.reason.clone_from(&shown.reason);
-            view.running = running;
-            view.restarts = shown.restarts;
-        });
+        let (status, reason, restarts) = (shown.status, shown.reason.clone(), shown.restarts);
+        self.facts.say(Said { status, reason, running, restarts });
         let waiting = self.staff.waiting() as u64;
-        self.ports.table.status(&self.path, shown.status);
         for (instance, load) in self.staff.loads() {
             let status = if load > 0 { AgentStatus::Running } else { AgentStatus::Idle };
             self.ports.table.status(&format!("{}/{instance}", self.path), status);
         }
         self.ports.table.update(&self.path, |place| {
+            place.status = shown.status;
             place.inbox = waiting;
             place.restarts = shown.restarts;
             place.budget = Some(shown.budget);

@@ -49,7 +49,7 @@ impl Shell {
                 tracing::info!(agent, version = kit.version, "Agent is ready.");
                 self.unavailable = None;
                 self.unfit = 0;
-                self.facts.took_over(&definition, &kit);
+                self.facts.took_over(definition, &kit);
                 self.shown = None;
                 self.take_over(myself, kit).await;
             }

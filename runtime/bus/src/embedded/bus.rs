@@ -132,9 +132,9 @@ impl Bus for EmbeddedBus {
                 return Err(Error::UnknownQueue { queue });
             }
             let prefetch = prefetch.clamp(1, LARGEST_PREFETCH);
-            let (sender, receiver) = mpsc::channel(prefetch);
+            let (sender, subscription) = Subscription::lane(prefetch);
             self.subscribe(&queue, Outlet::Events(sender), prefetch)?;
-            Ok(Subscription::boxed(receiver))
+            Ok(subscription)
         })
     }
 

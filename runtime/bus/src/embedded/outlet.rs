@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use greenroom_contract::port::bus::{DeadDelivery, Delivery};
+use greenroom_contract::port::bus::{DeadDelivery, Delivery, LaneSender};
 use tokio::sync::mpsc;
 
 use super::{hold::Hold, shelf::Letter, token::Token};
@@ -15,7 +15,7 @@ use super::{hold::Hold, shelf::Letter, token::Token};
 /// Never dropped under a queue's lock: the last one takes with it what its channel still holds, which goes back to the queue.
 #[derive(Debug, Clone)]
 pub(super) enum Outlet {
-    Events(mpsc::Sender<Box<Delivery>>),
+    Events(LaneSender<Box<Delivery>>),
     DeadLetters(mpsc::Sender<DeadDelivery>),
 }
 
@@ -47,7 +47,7 @@ impl Outlet {
                 let rejections = hold.facts().rejections;
                 let token = Token { hold, trace: Some(event.trace_id) };
                 let delivery = Box::new(Delivery::new(*event, queue, rejections, Box::new(token)));
-                sender.try_send(delivery).map_err(|unsent| unsent.into_inner() as Unsent)
+                sender.try_send(delivery).map_err(|unsent| unsent as Unsent)
             }
             (Letter::Dead { body, death }, Self::DeadLetters(sender)) => {
                 let token = Token { hold, trace: None };

@@ -2,6 +2,7 @@
 
 mod broadcast;
 pub mod bus;
+mod lane;
 pub mod llm;
 mod llm_error;
 pub mod operator;

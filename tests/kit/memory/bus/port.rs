@@ -196,9 +196,9 @@ impl Bus for MemoryBus {
     fn consume(&self, queue: &str, prefetch: usize) -> BoxFuture<'_, Result<Subscription<Delivery>, Error>> {
         let queue = queue.to_owned();
         self.call(move || {
-            let (sender, receiver) = mpsc::channel(prefetch.max(1));
+            let (sender, subscription) = Subscription::lane(prefetch);
             self.attach(&queue, prefetch.max(1), Outlet::Events(sender))?;
-            Ok(Subscription::boxed(receiver))
+            Ok(subscription)
         })
     }
 

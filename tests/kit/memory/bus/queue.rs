@@ -8,7 +8,7 @@ use std::{
 
 use greenroom_contract::{
     Event, EventId,
-    port::bus::{DeadDelivery, Death, Delivery, QueueInfo, Sharing},
+    port::bus::{DeadDelivery, Death, Delivery, LaneSender, QueueInfo, Sharing},
 };
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -25,7 +25,7 @@ pub(super) enum Message {
 
 /// Where a consumer's deliveries go.
 pub(super) enum Outlet {
-    Events(mpsc::Sender<Box<Delivery>>),
+    Events(LaneSender<Box<Delivery>>),
     Dead(mpsc::Sender<DeadDelivery>),
 }
 
