@@ -9,13 +9,20 @@ use super::Place;
 /// Orders paths so that each place is followed by everything under it. Plain text order is nearly that, but puts
 /// `a-b` between `a` and `a/0`.
 pub(super) fn in_tree_order(a: &str, b: &str) -> Ordering {
-    let different = a.bytes().zip(b.bytes()).find(|(a, b)| a != b);
+    let different = first_difference(a.as_bytes(), b.as_bytes());
     match different {
         None => a.len().cmp(&b.len()),
         Some((b'/', _)) => Ordering::Less,
         Some((_, b'/')) => Ordering::Greater,
         Some((a, b)) => a.cmp(&b),
     }
+}
+
+/// Eight bytes at a time: neighbours in the tree have long beginnings in common.
+fn first_difference(a: &[u8], b: &[u8]) -> Option<(u8, u8)> {
+    let shorter = a.len().min(b.len());
+    let alike = a.chunks_exact(8).zip(b.chunks_exact(8)).take_while(|(a, b)| a == b).count() * 8;
+    (alike..shorter).map(|at| (a[at], b[at])).find(|(a, b)| a != b)
 }
 
 /// Makes a branch of places without children, in any order. `None` if there is no place at all.

@@ -1,7 +1,7 @@
 //! The branch as JSON, written straight from the table: ten thousand agents are ten megabytes, which would otherwise be
 //! copied into a tree first only to be written and thrown away.
 
-use std::sync::Arc;
+use std::{io::Write, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -51,7 +51,8 @@ fn write(places: &[Arc<Place>], now: Timestamp, out: &mut Vec<u8>) -> serde_json
         debug_assert!(out.ends_with(NO_CHILDREN), "a place in the table has no children, and they are written last");
         out.truncate(out.len() - NO_CHILDREN.len());
         let up = u64::try_from(now.duration_since(place.started_at).as_millis()).unwrap_or_default();
-        out.extend_from_slice(format!("\"uptime_ms\":{up},\"children\":[").as_bytes());
+        // Writing into a `Vec` does not fail.
+        write!(out, "\"uptime_ms\":{up},\"children\":[").map_err(serde_json::Error::io)?;
         open.push(&place.id);
     }
     for _ in open {

@@ -11,6 +11,7 @@ mod branch;
 mod face;
 mod feed;
 mod json;
+mod moment;
 mod place;
 mod ring;
 mod table;

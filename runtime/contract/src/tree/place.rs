@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::moment;
 use crate::{
     execution::Failure,
     id::{ExecutionId, NodeId, TraceId},
@@ -30,8 +31,10 @@ pub struct Place {
     /// How it is.
     pub status: AgentStatus,
     /// Since when.
+    #[serde(serialize_with = "moment::write")]
     pub since: Timestamp,
     /// When its present generation was started.
+    #[serde(serialize_with = "moment::write")]
     pub started_at: Timestamp,
     /// How long its present generation has been up; worked out when the tree is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +70,7 @@ pub struct Place {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inbox_capacity: Option<u64>,
     /// Since when the oldest of what waits has been waiting.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, serialize_with = "moment::write_option", skip_serializing_if = "Option::is_none")]
     pub inbox_oldest_at: Option<Timestamp>,
     /// What it has spent since the node started, as far as prices are known.
     #[serde(default, rename = "spent_usd", skip_serializing_if = "Option::is_none")]
@@ -142,10 +145,10 @@ fn is_zero(number: &u32) -> bool {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ping {
     /// When it was last asked whether it answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, serialize_with = "moment::write_option", skip_serializing_if = "Option::is_none")]
     pub last_ping: Option<Timestamp>,
     /// When it last answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, serialize_with = "moment::write_option", skip_serializing_if = "Option::is_none")]
     pub last_pong: Option<Timestamp>,
     /// How long the last answer took, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,7 +165,7 @@ pub struct Budget {
     /// The window, in milliseconds.
     pub window_ms: u64,
     /// When the next restart is due, while it waits for one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, serialize_with = "moment::write_option", skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
 }
 
@@ -176,10 +179,13 @@ pub struct Work {
     /// The call that is under way, for example `llm openai/gpt-6-sol`.
     pub step: String,
     /// Since when.
+    #[serde(serialize_with = "moment::write")]
     pub since: Timestamp,
     /// When it will be given up unless it makes progress.
+    #[serde(serialize_with = "moment::write")]
     pub deadline: Timestamp,
     /// When it last made progress.
+    #[serde(serialize_with = "moment::write")]
     pub last_progress: Timestamp,
 }
 
@@ -187,6 +193,7 @@ pub struct Work {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastFailure {
     /// When.
+    #[serde(serialize_with = "moment::write")]
     pub at: Timestamp,
     /// Why.
     #[serde(flatten)]
