@@ -14,7 +14,7 @@ use greenroom_contract::task;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event};
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,12 @@ use crate::load::{Folder, LoadError, Loaded};
 
 /// How often the folder is looked at without being told to.
 const POLL: Duration = Duration::from_millis(500);
+/// A look at a folder of thousands takes long: it is taken the more seldom, to cost no more than this share. Where the
+/// system tells of changes the look is only the net below, and may cost less.
+const SHARE: u32 = 50;
+const SHARE_OF_THE_TOLD: u32 = 400;
+/// But not more seldom than this.
+const SELDOM: Duration = Duration::from_secs(20);
 /// A change counts once the folder has been still for so long: editors and copies write in several strokes.
 const STILL: Duration = Duration::from_millis(100);
 /// A folder that does not come to rest is taken as it is after so many looks.
@@ -48,22 +54,33 @@ pub struct Watcher {
 impl Watcher {
     /// A watcher of `agents/` in the configuration folder. It does nothing before it runs.
     pub fn new(config_dir: &Path) -> Self {
+        Self::of(Folder::new(config_dir))
+    }
+
+    /// Reads the folder now, as [`crate::load::load`] does, and watches it from there: what it says now is not told again, and
+    /// no file is read twice. Blocks on the file system.
+    pub fn open(config_dir: &Path) -> Result<(Loaded, Self), LoadError> {
+        let mut folder = Folder::new(config_dir);
+        folder.scan()?;
+        Ok((folder.loaded(), Self::of(folder)))
+    }
+
+    fn of(folder: Folder) -> Self {
         let (wake, woken) = mpsc::channel(1);
-        let eye = Eye { folder: Folder::new(config_dir), hint: Hint { wake, armed: None, hopeless: false } };
+        let eye = Eye { folder, hint: Hint { wake, armed: None, hopeless: false } };
         Self { eye: Arc::new(Mutex::new(eye)), woken }
     }
 
     /// Watches, as [`watch`] says. Returns when it is cancelled or when nobody receives any more.
     pub async fn run(mut self, sender: mpsc::Sender<Loaded>, cancel: CancellationToken) {
-        let mut poll = interval(POLL);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next = Instant::now();
         let mut unsent = None;
         let mut blind = false;
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = sender.closed() => return,
-                _ = poll.tick() => {}
+                () = sleep_until(next) => {}
                 _ = self.woken.recv() => {}
                 permit = sender.reserve(), if unsent.is_some() => {
                     let (Ok(permit), Some(latest)) = (permit, unsent.take()) else { return };
@@ -77,8 +94,10 @@ impl Watcher {
                 () = cancel.cancelled() => return,
                 seen = look => seen,
             };
+            next = Instant::now() + POLL;
             match seen {
-                Ok(Ok(latest)) => {
+                Ok(Ok(Seen { latest, again })) => {
+                    next = Instant::now() + again;
                     if std::mem::take(&mut blind) {
                         tracing::info!("The folder of agents can be read again.");
                     }
@@ -104,11 +123,14 @@ struct Eye {
 
 impl Eye {
     /// What the folder says, if that has changed since the last look.
-    fn look(&mut self) -> Result<Option<Loaded>, LoadError> {
+    fn look(&mut self) -> Result<Seen, LoadError> {
         // First the hint, then the look: a change between the two is told.
         self.hint.arm(self.folder.path());
-        if !self.folder.scan()? {
-            return Ok(None);
+        let begun = std::time::Instant::now();
+        let changed = self.folder.scan()?;
+        let again = pause_after(begun.elapsed(), self.hint.armed.is_some());
+        if !changed {
+            return Ok(Seen { latest: None, again });
         }
         for _ in 1..MOST_LOOKS {
             thread::sleep(STILL);
@@ -116,8 +138,21 @@ impl Eye {
                 break;
             }
         }
-        Ok(Some(self.folder.loaded()))
+        // What changed just now may change once more, and coarse clocks would not show it.
+        Ok(Seen { latest: Some(self.folder.loaded()), again: POLL })
     }
+}
+
+/// What a look showed.
+struct Seen {
+    latest: Option<Loaded>,
+    /// How long until the next one.
+    again: Duration,
+}
+
+fn pause_after(look: Duration, told: bool) -> Duration {
+    let share = if told { SHARE_OF_THE_TOLD } else { SHARE };
+    POLL.max(look.saturating_mul(share)).min(SELDOM)
 }
 
 /// The notifications of the system, where it has them.
@@ -185,6 +220,31 @@ fn identity(folder: &Path) -> Option<Identity> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_look_comes_soon_unless_a_look_is_dear() {
+        let millis = Duration::from_millis;
+        assert_eq!(pause_after(millis(1), true), millis(500), "a folder of hundreds");
+        assert_eq!(pause_after(millis(40), false), millis(2000), "thousands of which nobody tells");
+        assert_eq!(pause_after(millis(40), true), millis(16_000));
+        assert_eq!(pause_after(millis(9000), false), SELDOM);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_at_the_start_is_not_told_again_and_a_change_is() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("agents")).unwrap();
+        std::fs::write(home.path().join("agents/a.yaml"), "").unwrap();
+        let (loaded, watcher) = Watcher::open(home.path()).unwrap();
+        assert_eq!(loaded.refused.len(), 1);
+        let (sender, mut receiver) = mpsc::channel(1);
+        std::fs::write(home.path().join("agents/b.yaml"), "").unwrap();
+        let running = task::spawn("config-watcher", watcher.run(sender, CancellationToken::new()));
+        let told = tokio::time::timeout(Duration::from_secs(10), receiver.recv()).await.unwrap().unwrap();
+        assert_eq!(told.refused.len(), 2, "only what changed since is news");
+        drop(receiver);
+        tokio::time::timeout(Duration::from_secs(10), running).await.expect("it ends with its receiver").unwrap();
+    }
 
     #[tokio::test]
     async fn where_the_system_tells_nothing_the_poll_does() {

@@ -13,6 +13,7 @@ use greenroom_contract::{
     port::bus::{Bus, Error, Publication},
     tree::{Change, Changes, Table},
 };
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::step::{self, News};
@@ -20,6 +21,8 @@ use crate::{ports::Ports, service::service, supervisor::ChildSpec};
 
 /// How many changes are taken at a time.
 const BATCH: usize = 256;
+/// So many times that may be read and not told yet.
+const AHEAD: usize = 256;
 /// The wait before a bus that is away is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -62,11 +65,23 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    /// Tells for ever. Ending it between two events loses none that the next run will not tell.
+    /// Tells for ever. Ending it between two events loses none that the next run will not tell. Reading goes ahead of
+    /// telling: when ten thousand agents start at once, the ring turns faster than a bus takes what is told.
     pub(super) async fn run(&self) {
+        let (ahead, mut read) = mpsc::channel(AHEAD);
+        let tell = async {
+            while let Some((events, next)) = read.recv().await {
+                self.tell(events).await;
+                self.at.store(next, Ordering::Relaxed);
+            }
+        };
+        futures::join!(self.read(ahead), tell);
+    }
+
+    async fn read(&self, ahead: mpsc::Sender<(Vec<Event>, u64)>) {
         let mut newest = self.table.subscribe();
+        let mut at = self.at.load(Ordering::Relaxed);
         loop {
-            let at = self.at.load(Ordering::Relaxed);
             let (events, next) = match self.table.changes_since(at, BATCH) {
                 Changes::Some(changes) => {
                     let Some(last) = changes.last().map(|change| change.seq) else {
@@ -85,8 +100,10 @@ impl Teller {
                     (vec![step::gap(&self.node, at, next)], next)
                 }
             };
-            self.tell(events).await;
-            self.at.store(next, Ordering::Relaxed);
+            if ahead.send((events, next)).await.is_err() {
+                return;
+            }
+            at = next;
         }
     }
 

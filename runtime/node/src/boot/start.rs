@@ -69,7 +69,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     rustls::crypto::ring::default_provider().install_default().ok();
 
     // What the folder says is read first: a mistake there should not leave half a node behind.
-    let loaded = greenroom_config::load(&config.config_dir)?;
+    let (loaded, watcher) = Watcher::open(&config.config_dir)?;
     let rules = greenroom_config::provider_rules(&config.config_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let Backends { state, bus, cache, shared } = backends::open(&config, &clock).await?;
@@ -146,7 +146,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     root.add(scout(Arc::clone(&ports), orchestrator.clone()));
     root.add(rounds(orchestrator.clone()));
     root.add(porter(Arc::clone(&ports)));
-    root.add(config_watcher(&config, orchestrator.clone()));
+    root.add(config_watcher(&config, watcher, orchestrator.clone()));
     root.add(lifecycle(&ports, Arc::new(orchestrator.clone()), closing.clone()));
     orchestrator.set_ready(true);
     write_address(&config, addr)?;
@@ -224,12 +224,15 @@ fn gateway(doors: Doors, listener: TcpListener) -> ChildSpec {
     })
 }
 
-/// The watcher of the configuration folder as a service.
-fn config_watcher(config: &NodeConfig, orchestrator: Orchestrator) -> ChildSpec {
+/// The watcher of the configuration folder as a service. Its first start goes on from what the boot has read; a restart
+/// reads anew.
+fn config_watcher(config: &NodeConfig, watcher: Watcher, orchestrator: Orchestrator) -> ChildSpec {
     let folder = config.config_dir.clone();
+    let first = Arc::new(Mutex::new(Some(watcher)));
     service("config-watcher", move |stop| {
-        let (watcher, orchestrator) = (Watcher::new(&folder), orchestrator.clone());
+        let (first, folder, orchestrator) = (Arc::clone(&first), folder.clone(), orchestrator.clone());
         async move {
+            let watcher = first.lock().await.take().unwrap_or_else(|| Watcher::new(&folder));
             let (sender, mut changes) = mpsc::channel(1);
             let apply = async {
                 while let Some(loaded) = changes.recv().await {
