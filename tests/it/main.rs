@@ -10,6 +10,7 @@ mod dead_letters;
 mod follow_one_event;
 mod full_disk;
 mod http_door;
+mod hung;
 mod kill_matrix;
 mod mcp_servers;
 mod providers;

@@ -11,6 +11,7 @@ use greenroom_contract::{
         tool::{Emit, ToolSpec},
     },
     status::StepStatus,
+    topic::check_open_topic,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -143,8 +144,12 @@ impl Context {
     }
 
     /// Sends an event with the transaction that finishes the execution. Its id belongs to this place in the journal, so
-    /// that a resume does not send it twice.
-    pub fn emit(&mut self, emit: &Emit) {
+    /// that a resume does not send it twice. Fails for good for a topic that is none, or under which only the runtime
+    /// itself speaks.
+    pub fn emit(&mut self, emit: &Emit) -> Result<(), Trouble> {
+        if let Err(why) = check_open_topic(&emit.topic) {
+            return Err(Trouble::lasting("bad_topic", format!("the topic {:?} {why}", emit.topic)));
+        }
         let claimed = &self.claimed;
         let mut event = Event::new(
             emit.topic.clone(),
@@ -156,6 +161,7 @@ impl Context {
         event.event_id = EventId::derived(&["emit", &claimed.fence.execution.to_string(), &place]);
         event.correlation_id = Some(claimed.event.event_id.to_string());
         self.outbox.push(Outgoing::Event { event, mandatory: false });
+        Ok(())
     }
 
     fn checkpoint_key(&self) -> CheckpointKey {

@@ -53,7 +53,7 @@ impl Context {
             for (ask, outcome) in rest.iter().zip(outcomes) {
                 let answer = read(ask, outcome)?;
                 for emit in &answer.emits {
-                    self.emit(emit);
+                    self.emit(emit)?;
                 }
                 answers.push(answer);
             }

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::Instant;
 
-use crate::testing::Bed;
+use crate::testing::{Bed, Fate};
 
 #[tokio::test(start_paused = true)]
 async fn with_a_million_waiting_a_control_message_is_served_at_once() {
@@ -54,4 +55,22 @@ async fn every_agent_is_asked_at_least_once_a_minute() {
         .await;
         assert!(start.elapsed() <= Duration::from_secs(61), "{:?}", start.elapsed());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_in_rust_cannot_speak_as_the_runtime() {
+    let bed = Bed::paused().await;
+    bed.agent("forger", "limits: {max_attempts: 1}").await;
+    for topic in ["cluster.lifecycle.started", "Greenroom.dead", "a..b", "fine.topic"] {
+        bed.send("forger", &format!("emit {topic}"));
+    }
+    let ended = |code: &str| {
+        let fates = bed.store.fates();
+        fates.iter().filter(|(fate, ..)| matches!(fate, Fate::Ended(failure) if failure.code == code)).count()
+    };
+    bed.until("all to end", || ended("bad_topic") == 3).await;
+    bed.until("the open topic to be taken", || {
+        bed.store.fates().iter().any(|(fate, ..)| *fate == Fate::Succeeded(json!("done")))
+    })
+    .await;
 }

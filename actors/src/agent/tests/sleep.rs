@@ -127,6 +127,8 @@ async fn a_sleeper_that_leaves_is_not_woken_any_more() {
     asleep(&bed, "guest").await;
     bed.folder(&[("other", "")]);
     bed.until("it to be gone", || !bed.knows("guest")).await;
+    let retired = || bed.bus.retired.lock().expect("no test panics with it").len();
+    bed.until("its queue to be unbound", || retired() == 1).await;
     bed.send("guest", "hello");
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!((bed.store.fates(), bed.bus.queue("agent.input.guest").len()), (vec![], 1), "it waits in the queue");
