@@ -1,4 +1,5 @@
-//! Celery beside us: the same task that does nothing, on the same broker, with its results in the same Redis.
+//! Celery beside us: the same task that does nothing, on the same broker, with its results in the same Redis; and once more
+//! with its results as durable as ours, in a Redis that writes each to the disk before it answers.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,10 +7,11 @@ use std::{
     time::Duration,
 };
 
-use kit::servers::{RedisDatabase, Shared, Vhost};
+use kit::servers::{Kind, RedisDatabase, Server, Shared, Vhost};
 use serde::Deserialize;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    net::TcpStream,
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
@@ -26,7 +28,15 @@ pub(crate) struct Celery {
     drivers: Vec<Driver>,
     _worker: Child,
     _vhost: Vhost,
-    _redis: RedisDatabase,
+    _results: Results,
+}
+
+/// Where a task's result is.
+enum Results {
+    /// In a database of the shared Redis, which writes to the disk every second.
+    Shared { _redis: RedisDatabase },
+    /// In a Redis that answers when a write is on the disk.
+    Durable { _redis: Server },
 }
 
 struct Driver {
@@ -42,17 +52,26 @@ struct Answer {
 }
 
 impl Celery {
-    /// Installs it if need be, and starts it. `Err` says what is missing.
-    pub(crate) async fn start(servers: &Shared) -> Outcome<Self> {
+    /// Installs it if need be, and starts it; with `durable`, a result is on the disk when it is told. `Err` says what is
+    /// missing.
+    pub(crate) async fn start(servers: &Shared, durable: bool) -> Outcome<Self> {
         let programs = install().await?;
-        let (vhost, redis) = (servers.vhost().await, servers.redis());
+        let vhost = servers.vhost().await;
+        let (url, results) = match durable {
+            true => {
+                let redis = Server::start(Kind::Redis).await;
+                write_through(redis.url()).await?;
+                (redis.url().to_owned(), Results::Durable { _redis: redis })
+            }
+            false => {
+                let redis = servers.redis();
+                (redis.url.clone(), Results::Shared { _redis: redis })
+            }
+        };
         let equip = |program: &str| {
             let mut command = Command::new(programs.join(program));
             command.current_dir(scripts()).kill_on_drop(true).stdin(Stdio::null()).stderr(Stdio::null());
-            command
-                .env("PEER_AMQP_URL", &vhost.url)
-                .env("PEER_REDIS_URL", &redis.url)
-                .env("PYTHONDONTWRITEBYTECODE", "1");
+            command.env("PEER_AMQP_URL", &vhost.url).env("PEER_REDIS_URL", &url).env("PYTHONDONTWRITEBYTECODE", "1");
             command
         };
         let mut worker = equip("celery");
@@ -67,7 +86,7 @@ impl Celery {
             let (Some(tasks), Some(answers)) = (tasks, answers) else { return Err("a pipe is missing".into()) };
             drivers.push(Driver { _process: process, tasks, answers: BufReader::new(answers).lines() });
         }
-        let mut celery = Self { drivers, _worker: worker, _vhost: vhost, _redis: redis };
+        let mut celery = Self { drivers, _worker: worker, _vhost: vhost, _results: results };
         // It is there once it has answered everybody.
         celery.round(2 * DRIVERS, DRIVERS).await?;
         Ok(celery)
@@ -90,6 +109,15 @@ impl Driver {
         let line = tokio::time::timeout(LIMIT, self.answers.next_line()).await??;
         Ok(serde_json::from_str(&line.ok_or("Celery's driver has ended; is its worker up?")?)?)
     }
+}
+
+/// Has a Redis answer when a write is on its disk.
+async fn write_through(url: &str) -> Outcome<()> {
+    let mut connection = TcpStream::connect(url.trim_start_matches("redis://")).await?;
+    connection.write_all(b"CONFIG SET appendfsync always\r\n").await?;
+    let mut answer = [0; 5];
+    tokio::time::timeout(LIMIT, connection.read_exact(&mut answer)).await??;
+    if &answer == b"+OK\r\n" { Ok(()) } else { Err("Redis does not write through".into()) }
 }
 
 async fn install() -> Outcome<PathBuf> {

@@ -23,14 +23,14 @@ const ROUNDS: usize = 5;
 /// Callers at a time, and executions in one round.
 const SIZES: [(usize, usize); 3] = [(1, 300), (16, 1600), (64, 2560)];
 /// Celery gets shorter rounds: each takes as long as one of ours.
-const CELERY_SHARE: usize = 4;
+const CELERY_SHARE: usize = 8;
 const AIM_OF_RAW: f64 = 0.7;
 const AIM_OF_CELERY: f64 = 5.0;
 
 pub(crate) async fn measure(servers: &Shared, peers: bool) -> Outcome<()> {
     let raw = Raw::start(servers).await?;
     let node = Greenroom::start(servers, "execution_mode: autonomous\nconcurrency: 64").await?;
-    let mut celery = if peers { celery(servers).await } else { None };
+    let mut peers = if peers { celery(servers).await } else { Vec::new() };
     // Connections, plans and caches are warm after this, and the new queues old enough.
     for callers in [1, 16] {
         round(callers, 320, || raw.one()).await?;
@@ -38,7 +38,7 @@ pub(crate) async fn measure(servers: &Shared, peers: bool) -> Outcome<()> {
     }
     say(&format!("executions, submission → final state, no model time; medians of {ROUNDS} interleaved rounds"));
     for (callers, size) in SIZES {
-        let (mut by_hand, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut by_hand, mut ours, mut theirs) = (Vec::new(), Vec::new(), vec![Vec::new(); peers.len()]);
         for _ in 0..ROUNDS {
             by_hand.push(round(callers, size, || raw.one()).await?);
             wait::until("the raw outbox to be empty", Duration::from_secs(30), async || {
@@ -46,8 +46,8 @@ pub(crate) async fn measure(servers: &Shared, peers: bool) -> Outcome<()> {
             })
             .await;
             ours.push(round(callers, size, || node.one(None)).await?);
-            if let Some(celery) = &mut celery {
-                theirs.push(celery.round(size / CELERY_SHARE, callers).await?);
+            for ((_, celery), rounds) in peers.iter_mut().zip(&mut theirs) {
+                rounds.push(celery.round(size / CELERY_SHARE, callers).await?);
             }
         }
         let (by_hand, ours) = (Summary::of(&by_hand), Summary::of(&ours));
@@ -56,11 +56,11 @@ pub(crate) async fn measure(servers: &Shared, peers: bool) -> Outcome<()> {
             "                greenroom  {ours}   {:.2} of by hand   aim {AIM_OF_RAW}",
             ours.rate / by_hand.rate
         ));
-        if !theirs.is_empty() {
-            let theirs = Summary::of(&theirs);
+        for ((name, _), rounds) in peers.iter().zip(&theirs) {
+            let theirs = Summary::of(rounds);
             let times = ours.rate / theirs.rate;
             say(&format!(
-                "                celery     {theirs}   greenroom {times:.1} times that   aim {AIM_OF_CELERY}"
+                "                {name:<10} {theirs}   greenroom {times:.1} times that   aim {AIM_OF_CELERY}"
             ));
         }
     }
@@ -68,14 +68,16 @@ pub(crate) async fn measure(servers: &Shared, peers: bool) -> Outcome<()> {
     Ok(())
 }
 
-async fn celery(servers: &Shared) -> Option<Celery> {
-    match Celery::start(servers).await {
-        Ok(celery) => Some(celery),
-        Err(missing) => {
-            say(&format!("Celery is NOT measured: {missing}"));
-            None
+/// Celery as most run it, and with results that are on the disk when they are told.
+async fn celery(servers: &Shared) -> Vec<(&'static str, Celery)> {
+    let mut started = Vec::new();
+    for (name, durable) in [("celery", false), ("  fsync", true)] {
+        match Celery::start(servers, durable).await {
+            Ok(celery) => started.push((name, celery)),
+            Err(missing) => say(&format!("Celery is NOT measured: {missing}")),
         }
     }
+    started
 }
 
 /// So many executions by so many callers, each of whom has one at a time.
