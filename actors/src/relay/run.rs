@@ -76,9 +76,10 @@ async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
             let claim = persist("outbox", || ports.state.claim_outbox(&ports.node, WINDOW));
             let rows = windows.beside(claim).await?.map_err(failed)?;
             look_anyway = Instant::now() + LOOK_ANYWAY;
-            look = !rows.is_empty();
+            // A store that was away for long hands out again what is in hand here, for as long as the node has no lease: to
+            // ask at once for more of it would be a loop without a pause.
+            look = windows.send(rows).await?;
             if look {
-                windows.send(rows).await?;
                 continue;
             }
             if told_at.is_some() {

@@ -92,17 +92,18 @@ impl<'a> Windows<'a> {
         Self { outlet, flying, in_hand, commands, facts }
     }
 
-    /// Sends a window off, without what is in hand already; waits first if too many are on their way.
-    pub(super) async fn send(&mut self, mut rows: Vec<OutboxRow>) -> Result<(), Failure> {
+    /// Sends a window off, without what is in hand already; waits first if too many are on their way. Returns whether
+    /// there was anything new in it.
+    pub(super) async fn send(&mut self, mut rows: Vec<OutboxRow>) -> Result<bool, Failure> {
         rows.retain(|row| self.in_hand.insert(row.id));
         if rows.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         while self.flying.len() >= AT_ONCE {
             self.next().await?;
         }
         self.flying.push(Box::pin(window(self.outlet, rows)));
-        Ok(())
+        Ok(true)
     }
 
     /// Awaits `work` while the windows go on.
