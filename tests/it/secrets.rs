@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use axum::{Json, Router, http::HeaderMap, routing::post};
 use kit::{
     model::{ModelServer, Reply},
     node::Home,
     slack::Slack,
     vendor::{self, Exchange, Refusal, Vendor},
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::cast::{SOON, agent};
 
@@ -139,4 +141,75 @@ async fn a_profile_of_aws_is_found_and_told_nowhere() {
     seen = seen + &node.process.stdout() + &node.process.stderr();
     let at = seen.find("canary").map(|at| seen[at.saturating_sub(200)..].chars().take(400).collect::<String>());
     assert!(at.is_none(), "a secret is told: {at:?}");
+}
+
+const HEADER: &str = "canary-of-a-header";
+const CLIENT: &str = "canary-of-a-client";
+const GRANTED: &str = "canary-of-a-granted-token";
+const GIVEN: &str = "canary-of-a-program";
+
+/// Tool servers get theirs: a header, OAuth credentials and the token that these bring, a program's variable. The server
+/// repeats all that it is sent in its errors.
+#[tokio::test]
+async fn the_secrets_of_tool_servers_come_out_nowhere() {
+    let (model, home) = (ModelServer::start().await, Home::new());
+    let address = leaky().await;
+    let tools = format!(
+        "tools:\n  - mcp: {{url: \"http://{address}/mcp\", headers_from: {{X-Api-Key: A_HEADER}}, auth: {{oauth: \
+         {{client_id_env: A_CLIENT, client_secret_env: A_CLIENT, token_url: \"http://{address}/token\"}}}}}}\n{}\n",
+        home.mcp_tool("none").replacen("mcp: {", "mcp: {env_from: {GIVEN: A_VARIABLE}, ", 1)
+    );
+    home.agent("keeper", &agent("keeper", &model, &tools));
+    model.rule(|asked| match asked.turn() {
+        0 => Reply::tools(&[("leak", json!({})), ("lookup_ticket", json!({"id": "7"}))]),
+        _ => Reply::text(asked.tool_results().join("\n")),
+    });
+    let launch = home.launch().env("GREENROOM_LOG", "trace").env("A_HEADER", HEADER).env("A_CLIENT", CLIENT);
+    let node = launch.env("A_VARIABLE", GIVEN).start().await;
+    let answered = node.ask("keeper", "use them").await.expect(200);
+    assert!(answered.text.contains("I was sent") && answered.text.contains("***"), "{}", answered.text);
+    assert!(answered.text.contains("ticket 7 is open"), "{}", answered.text);
+    let mut seen = vec![("an answer", answered.text)];
+    for path in ["/health", "/v1/agents", "/v1/agents/keeper", "/v1/tree", "/v1/executions"] {
+        seen.push((path, node.get(path).await.expect(200).text));
+    }
+    let id = node.executions("keeper").await[0]["execution_id"].as_str().unwrap_or_default().to_owned();
+    seen.push(("the journal", node.get(&format!("/v1/executions/{id}")).await.expect(200).text));
+    seen.push(("the node's output", node.process.stdout() + &node.process.stderr()));
+    for (place, text) in &seen {
+        for secret in [HEADER, CLIENT, GRANTED, GIVEN] {
+            let at = text.find(secret).map(|at| text[at.saturating_sub(200)..].chars().take(400).collect::<String>());
+            assert!(at.is_none(), "{place} tells a secret: {at:?}");
+        }
+    }
+}
+
+/// A tool server that repeats what it is sent, and gives out the tokens that it wants.
+async fn leaky() -> std::net::SocketAddr {
+    async fn answer(headers: HeaderMap, Json(message): Json<Value>) -> Json<Value> {
+        let id = message["id"].clone();
+        let good = headers.get("authorization").is_some_and(|sent| sent == &format!("Bearer {GRANTED}"))
+            && headers.get("x-api-key").is_some_and(|sent| sent == HEADER);
+        let result = match message["method"].as_str().unwrap_or_default() {
+            "initialize" if good => json!({
+                "protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+                "serverInfo": {"name": "leaky", "version": "1"}
+            }),
+            "tools/list" => json!({"tools": [{"name": "leak", "inputSchema": {"type": "object"}}]}),
+            _ => {
+                let error = json!({"code": -32601, "message": format!("I was sent {headers:?}")});
+                return Json(json!({"jsonrpc": "2.0", "id": id, "error": error}));
+            }
+        };
+        Json(json!({"jsonrpc": "2.0", "id": id, "result": result}))
+    }
+    let token = || async { Json(json!({"access_token": GRANTED, "token_type": "Bearer", "expires_in": 3600})) };
+    let router = Router::new().route("/mcp", post(answer)).route("/token", post(token));
+    let (listener, address) = match TcpListener::bind("127.0.0.1:0").await.and_then(|l| l.local_addr().map(|a| (l, a)))
+    {
+        Ok(bound) => bound,
+        Err(error) => panic!("no port: {error}"),
+    };
+    greenroom_contract::task::spawn("leaky", async move { axum::serve(listener, router).await });
+    address
 }
