@@ -13,6 +13,7 @@ mod http_door;
 mod hung;
 mod kill_matrix;
 mod mcp_servers;
+mod memory;
 mod providers;
 mod proxy;
 mod reload;

@@ -7,6 +7,7 @@ use greenroom_contract::{
     execution::{Claimed, Effect, StepKind},
     port::{
         llm::{self, Request, Response},
+        memory::Remember,
         state::{Checkpoint, CheckpointKey, NewCheckpoint, Outgoing},
         tool::{Emit, ToolSpec},
     },
@@ -38,6 +39,7 @@ pub struct Context {
     pub(super) journal: Journal,
     pub(super) progress: Progress,
     pub(super) outbox: Vec<Outgoing>,
+    pub(super) remembers: Vec<Remember>,
     pub(super) checkpoint: Option<NewCheckpoint>,
     pub(super) spent: MicroUsd,
     /// What earlier attempts spent, once it was asked for.

@@ -9,6 +9,7 @@ mod context;
 mod converse;
 mod hash;
 mod journal;
+mod mind;
 mod model;
 mod persist;
 mod progress;

@@ -108,6 +108,7 @@ pub async fn run(assignment: Assignment) -> Ending {
         ports: Arc::clone(&ports),
         progress,
         outbox: Vec::new(),
+        remembers: Vec::new(),
         checkpoint: None,
         spent: MicroUsd::default(),
         earlier: None,
@@ -175,7 +176,8 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
     let checkpoint = if succeeded { context.checkpoint.take() } else { None };
     log_end(&conclusion, context.journal.len(), context.spent);
 
-    let finish = Finish { conclusion, settle, checkpoint, outbox };
+    let remembers = if succeeded { std::mem::take(&mut context.remembers) } else { Vec::new() };
+    let finish = Finish { conclusion, settle, checkpoint, outbox, remembers };
     let (ports, fence) = (Arc::clone(&context.ports), context.claimed.fence);
     context.progress.begin("end".to_owned(), END);
     match persist_under(Some(&context.pulse), "finish", || end(&ports, fence, finish.clone())).await {

@@ -6,6 +6,7 @@ use greenroom_contract::{
     execution::{Effect, StepKind},
     port::{
         llm::ToolUse,
+        memory::Mind,
         tool::{self, Answer, Call, Life, ToolSpec},
     },
     status::StepStatus,
@@ -16,6 +17,7 @@ use super::{
     context::{Context, SILENCE_NET, to_json},
     hash,
     journal::{Ask, Outcome, Trouble},
+    mind::OwnMind,
     progress::Progress,
 };
 
@@ -55,6 +57,7 @@ impl Context {
                 for emit in &answer.emits {
                     self.emit(emit)?;
                 }
+                self.remembers.extend(answer.remembers.iter().cloned());
                 answers.push(answer);
             }
         }
@@ -107,6 +110,13 @@ impl Context {
             trace_id: self.claimed.event.trace_id,
             timeout: self.spec().limits.tool_timeout.0,
             life: Life::default(),
+            mind: Mind::of(Arc::new(OwnMind {
+                state: Arc::clone(&self.ports.state),
+                clock: Arc::clone(&self.ports.clock),
+                agent: self.claimed.agent.clone(),
+                added: self.remembers.clone(),
+                pulse: Arc::clone(&self.pulse),
+            })),
         }
     }
 }

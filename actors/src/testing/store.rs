@@ -13,6 +13,7 @@ use greenroom_contract::{
     AgentId, BoxFuture, ExecutionId, MicroUsd, NodeId, TraceId,
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
+    port::memory::Memory,
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, Conclusion, DeadLetterFilter, Error, ExecutionFilter,
         Finish, NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed,
@@ -136,6 +137,10 @@ impl State for Store {
                 row.claimed.attempt += 1;
             }
         }))
+    }
+
+    fn memories(&self, _: &AgentId, _: u32) -> BoxFuture<'_, Result<Vec<Memory>>> {
+        ready(Ok(Vec::new()))
     }
 
     fn save_version(&self, _: &AgentId, _: &str, _: Value) -> BoxFuture<'_, Result<()>> {

@@ -60,6 +60,10 @@ pub enum Builtin {
     CurrentTime,
     /// Reads a page or file of the web, from the hosts that it is allowed to ask.
     HttpFetch,
+    /// Keeps a short text in mind under a key, over conversations and restarts, for this agent alone.
+    Remember,
+    /// Tells what was kept in mind.
+    Recall,
 }
 
 impl Builtin {
@@ -69,6 +73,8 @@ impl Builtin {
             Self::EmitEvent => "emit_event",
             Self::CurrentTime => "current_time",
             Self::HttpFetch => "http_fetch",
+            Self::Remember => "remember",
+            Self::Recall => "recall",
         }
     }
 }

@@ -7,7 +7,10 @@ use greenroom_contract::{
     clock::SystemClock,
     execution::Effect,
     id::{ExecutionId, TraceId},
-    port::tool::{Answer, Call, Error, Life, Toolset},
+    port::{
+        memory::Mind,
+        tool::{Answer, Call, Error, Life, Toolset},
+    },
 };
 use serde_json::{Value, json};
 
@@ -48,6 +51,7 @@ pub(super) fn call(name: &str, input: Value) -> Call {
         trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".parse::<TraceId>().unwrap(),
         timeout: Duration::from_secs(5),
         life: Life::default(),
+        mind: Mind::default(),
     }
 }
 

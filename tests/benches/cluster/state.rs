@@ -140,7 +140,13 @@ async fn save(state: &Arc<dyn State>, name: &str, conversations: usize, versions
             let key = key(name, conversation)?;
             let checkpoint = NewCheckpoint { key, replaces, data: data(replaces), append: pair(replaces) };
             let conclusion = Conclusion::Succeeded(json!("ok"));
-            let finish = Finish { conclusion, settle: None, checkpoint: Some(checkpoint), outbox: Vec::new() };
+            let finish = Finish {
+                conclusion,
+                settle: None,
+                checkpoint: Some(checkpoint),
+                outbox: Vec::new(),
+                remembers: Vec::new(),
+            };
             state.finish(fence, finish).await?;
             latencies.push(begun.elapsed());
         }

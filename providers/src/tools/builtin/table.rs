@@ -6,7 +6,7 @@ use greenroom_contract::{
     port::tool::{Answer, Call, ToolSpec},
 };
 
-use super::{current_time, emit_event, http_fetch::HttpFetch};
+use super::{current_time, emit_event, http_fetch::HttpFetch, memory};
 use crate::Unusable;
 
 /// A built-in tool, ready to be called.
@@ -14,6 +14,8 @@ pub(in crate::tools) enum Ready {
     EmitEvent,
     CurrentTime,
     HttpFetch(Box<HttpFetch>),
+    Remember,
+    Recall,
 }
 
 impl Ready {
@@ -22,6 +24,8 @@ impl Ready {
         Ok(match tool.builtin {
             Builtin::EmitEvent => Self::EmitEvent,
             Builtin::CurrentTime => Self::CurrentTime,
+            Builtin::Remember => Self::Remember,
+            Builtin::Recall => Self::Recall,
             Builtin::HttpFetch => Self::HttpFetch(Box::new(HttpFetch::new(tool)?)),
         })
     }
@@ -32,6 +36,8 @@ impl Ready {
             Self::EmitEvent => emit_event::spec(),
             Self::CurrentTime => current_time::spec(),
             Self::HttpFetch(tool) => tool.spec(),
+            Self::Remember => memory::remember_spec(),
+            Self::Recall => memory::recall_spec(),
         }
     }
 
@@ -41,6 +47,8 @@ impl Ready {
             Self::EmitEvent => emit_event::call(&call.input),
             Self::CurrentTime => current_time::call(&call.input, clock),
             Self::HttpFetch(tool) => tool.call(call).await,
+            Self::Remember => memory::remember(call).await,
+            Self::Recall => memory::recall(call).await,
         }
     }
 }

@@ -63,7 +63,13 @@ pub(super) fn answer(result: CallToolResult) -> Answer {
             lines.push(structured.to_string());
         }
     }
-    Answer { content: lines.join("\n"), is_error: result.is_error.unwrap_or(false), images, emits: Vec::new() }
+    Answer {
+        content: lines.join("\n"),
+        is_error: result.is_error.unwrap_or(false),
+        images,
+        emits: Vec::new(),
+        remembers: Vec::new(),
+    }
 }
 
 fn line(block: ContentBlock, images: &mut Vec<Image>) -> String {

@@ -5,6 +5,7 @@ pub mod bus;
 mod lane;
 pub mod llm;
 mod llm_error;
+pub mod memory;
 pub mod operator;
 pub mod reply;
 pub mod state;

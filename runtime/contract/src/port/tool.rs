@@ -10,7 +10,10 @@ use crate::{
     BoxFuture,
     execution::Effect,
     id::{AgentId, ExecutionId, TraceId},
-    port::llm::Image,
+    port::{
+        llm::Image,
+        memory::{Mind, Remember},
+    },
 };
 
 /// A tool as the model sees it, with the effect that decides its fate in a crash.
@@ -45,6 +48,8 @@ pub struct Call {
     pub timeout: Duration,
     /// By which it gives one.
     pub life: Life,
+    /// What the agent keeps in mind.
+    pub mind: Mind,
 }
 
 /// How a tool says during a call that it is getting on. Clones are the same call's.
@@ -77,17 +82,20 @@ pub struct Answer {
     /// Events that the call asks to be sent. They go out with the transaction that finishes the execution.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emits: Vec<Emit>,
+    /// What the call asks to be kept in mind. It takes effect with that transaction, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remembers: Vec<Remember>,
 }
 
 impl Answer {
     /// A good answer of plain text.
     pub fn text(content: impl Into<String>) -> Self {
-        Self { content: content.into(), is_error: false, images: Vec::new(), emits: Vec::new() }
+        Self { content: content.into(), is_error: false, images: Vec::new(), emits: Vec::new(), remembers: Vec::new() }
     }
 
     /// The tool's own failure, which the model may read and work round.
     pub fn error(content: impl Into<String>) -> Self {
-        Self { content: content.into(), is_error: true, images: Vec::new(), emits: Vec::new() }
+        Self { content: content.into(), is_error: true, images: Vec::new(), emits: Vec::new(), remembers: Vec::new() }
     }
 }
 

@@ -7,6 +7,7 @@ use greenroom_contract::{
     AgentId, BoxFuture, EventId, ExecutionId, MicroUsd, NodeId, TraceId,
     execution::{DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
+    port::memory::Memory,
     port::state::{self, Reservation, Reserved, *},
     status::ExecutionStatus,
 };
@@ -170,6 +171,10 @@ impl State for FakeState {
     }
 
     fn checkpoint(&self, _: &CheckpointKey, _: u32) -> BoxFuture<'_, state::Result<Checkpoint>> {
+        unimplemented!()
+    }
+
+    fn memories(&self, _: &AgentId, _: u32) -> BoxFuture<'_, state::Result<Vec<Memory>>> {
         unimplemented!()
     }
 

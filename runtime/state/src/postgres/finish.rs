@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use greenroom_contract::{
     AgentId, BoxFuture, EventId, ExecutionId, NodeId,
     execution::{Failure, Fence},
-    port::state::{Conclusion, Finish, OutboxId, Result},
+    port::{
+        memory::Remember,
+        state::{Conclusion, Finish, OutboxId, Result},
+    },
     status::ExecutionStatus,
 };
 use sqlx::PgConnection;
@@ -35,6 +38,7 @@ pub(super) struct Finishing {
     settle: Option<Settling>,
     end: End,
     checkpoint: Option<Prepared>,
+    remembers: Vec<Remember>,
     outbox: Vec<(NewRow, Option<ExecutionId>, Vec<u8>)>,
     /// Whose relay gets what is sent.
     node: Option<NodeId>,
@@ -58,7 +62,7 @@ pub(super) async fn finish(
     finish: Finish,
     node: Option<NodeId>,
 ) -> Result<Vec<Option<OutboxId>>> {
-    let Finish { conclusion, settle, checkpoint, outbox } = finish;
+    let Finish { conclusion, settle, checkpoint, outbox, remembers } = finish;
     let mut rows = Vec::with_capacity(outbox.len());
     for outgoing in outbox {
         let row = NewRow::outgoing(outgoing)?;
@@ -72,6 +76,7 @@ pub(super) async fn finish(
         checkpoint: checkpoint.map(Prepared::new).transpose()?,
         outbox: rows,
         node,
+        remembers,
     };
     if !request.end.dead {
         let lane = store.lane(key(fence.execution.as_bytes()));
@@ -155,6 +160,8 @@ async fn write(batch: &[Finishing], conn: &mut PgConnection, now: Now) -> Job<Ve
         let placed = |(ord, append)| std::iter::repeat(ord).zip((0_i64..).zip(append));
         (1_i64..).zip(appended).flat_map(placed).map(|(ord, (place, body))| (ord, place, Vec::as_slice(body)))
     };
+    let memories =
+        || (1_i64..).zip(batch).flat_map(|(ord, one)| one.remembers.iter().map(move |remember| (ord, remember)));
     let query = sqlx::query(SQL)
         .bind(now)
         .bind(batch.iter().map(|one| one.fence.execution.as_bytes().as_slice()).collect::<Vec<_>>())
@@ -190,6 +197,9 @@ async fn write(batch: &[Finishing], conn: &mut PgConnection, now: Now) -> Job<Ve
         .bind(messages().map(|(.., body)| body).collect::<Vec<_>>())
         .bind(rows().map(|(ord, (row, ..))| batch[ord as usize - 1].lease_to(row)).collect::<Vec<_>>())
         .bind(LEASE_MS)
+        .bind(memories().map(|(ord, _)| ord).collect::<Vec<_>>())
+        .bind(memories().map(|(_, remember)| remember.key.as_str()).collect::<Vec<_>>())
+        .bind(memories().map(|(_, remember)| remember.text.as_deref()).collect::<Vec<_>>())
         .fetch_all(conn)
         .await?;
     let Some((verdicts, sent)) = answered.split_at_checked(batch.len()) else {

@@ -22,6 +22,7 @@ mod inbox;
 mod inspect;
 mod journal;
 mod lanes;
+mod memory;
 mod nodes;
 mod options;
 mod queries;

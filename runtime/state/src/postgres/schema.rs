@@ -10,6 +10,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0001_state.sql"),
     include_str!("migrations/0002_retention.sql"),
     include_str!("migrations/0003_reservations.sql"),
+    include_str!("migrations/0004_memories.sql"),
 ];
 
 /// Brings `schema` up to date, in one transaction. However many nodes start at once, one does it and the others wait.

@@ -12,6 +12,7 @@ use greenroom_contract::{
     AgentId, BoxFuture, EventId, ExecutionId, MicroUsd, NodeId, TraceId,
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
+    port::memory::Memory,
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewDeadLetter,
         NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved, Result,
@@ -27,7 +28,7 @@ use super::{
     ask::{Single, Waiting, calling},
     budget, checkpoint, claim, dead,
     fault::{Fault, Job},
-    finish, inbox, journal, lanes, nodes,
+    finish, inbox, journal, lanes, memory, nodes,
     options::{Now, Options, Time},
     queries,
     readers::Readers,
@@ -301,6 +302,10 @@ impl State for PostgresState {
 
     fn checkpoint_version(&self, key: &CheckpointKey) -> BoxFuture<'_, Result<u64>> {
         Box::pin(checkpoint::version_of(self, key.clone()))
+    }
+
+    fn memories(&self, agent: &AgentId, limit: u32) -> BoxFuture<'_, Result<Vec<Memory>>> {
+        Box::pin(memory::read(self, agent.clone(), limit))
     }
 
     fn save_version(&self, agent: &AgentId, version: &str, spec: Value) -> BoxFuture<'_, Result<()>> {

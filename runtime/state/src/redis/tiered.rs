@@ -6,6 +6,7 @@ use greenroom_contract::{
     AgentId, BoxFuture, ExecutionId, MicroUsd, NodeId, TraceId,
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
+    port::memory::Memory,
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewCheckpoint,
         NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation,
@@ -258,6 +259,10 @@ impl State for Tiered {
 
     fn checkpoint(&self, key: &CheckpointKey, messages: u32) -> BoxFuture<'_, Result<Checkpoint>> {
         Box::pin(self.latest(key.clone(), messages))
+    }
+
+    fn memories(&self, agent: &AgentId, limit: u32) -> BoxFuture<'_, Result<Vec<Memory>>> {
+        self.durable.memories(agent, limit)
     }
 
     fn save_version(&self, agent: &AgentId, version: &str, spec: Value) -> BoxFuture<'_, Result<()>> {

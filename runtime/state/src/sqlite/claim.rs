@@ -132,7 +132,7 @@ async fn end_unreadable(store: &SqliteState, fence: Fence, agent: &AgentId, erro
     tracing::error!(%error, %agent, execution_id = %fence.execution, "An execution cannot be read and is ended.");
     let failure = Failure::new("unreadable", format!("the store's copy of the event or journal is damaged: {error}"));
     let conclusion = Conclusion::Ended { status: ExecutionStatus::Failed, failure };
-    let end = Finish { conclusion, settle: None, checkpoint: None, outbox: Vec::new() };
+    let end = Finish { conclusion, settle: None, checkpoint: None, outbox: Vec::new(), remembers: Vec::new() };
     finish::finish(store, fence, end, None).await.map(drop)
 }
 

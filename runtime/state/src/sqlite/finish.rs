@@ -16,6 +16,7 @@ use super::{
     dead,
     job::{Job, run},
     journal::{Held, Settling, hold},
+    memory,
     store::SqliteState,
     undelivered,
 };
@@ -40,7 +41,7 @@ pub(super) async fn finish(
     node: Option<NodeId>,
 ) -> Result<Vec<Option<OutboxId>>> {
     let now = store.now();
-    let Finish { conclusion, settle, checkpoint, outbox } = finish;
+    let Finish { conclusion, settle, checkpoint, outbox, remembers } = finish;
     let end = End::prepare(conclusion)?;
     let settle = settle.map(Settling::prepare).transpose()?;
     let checkpoint = checkpoint.map(checkpoint::Prepared::new).transpose()?;
@@ -59,6 +60,9 @@ pub(super) async fn finish(
                 // A reply waits its turn.
                 let relay = node.as_ref().filter(|_| row.order_key.is_none());
                 leased.push(row.insert(conn, relay, now)?.filter(|_| relay.is_some()));
+            }
+            for remember in &remembers {
+                memory::write(remember, conn, &held, now)?;
             }
             end.write(conn, fence.execution, &held, now)?;
             Ok(leased)

@@ -14,6 +14,7 @@ mod finish;
 mod inbox;
 mod job;
 mod journal;
+mod memory;
 mod nodes;
 mod queries;
 mod relay;

@@ -7,6 +7,7 @@ use greenroom_contract::{
     clock::to_millis,
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
+    port::memory::Memory,
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewDeadLetter,
         NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved, Result,
@@ -21,7 +22,7 @@ use serde_json::Value;
 use super::{
     budget, checkpoint, claim, dead, finish, inbox,
     job::{Fault, Job, run},
-    journal, nodes, queries, relay, submit, sweep, usage,
+    journal, memory, nodes, queries, relay, submit, sweep, usage,
 };
 
 /// The store of an embedded node. Cheap to clone. Its tables are [`MIGRATIONS`](super::MIGRATIONS).
@@ -165,6 +166,10 @@ impl State for SqliteState {
 
     fn checkpoint(&self, key: &CheckpointKey, messages: u32) -> BoxFuture<'_, Result<Checkpoint>> {
         Box::pin(checkpoint::read(self, key.clone(), messages))
+    }
+
+    fn memories(&self, agent: &AgentId, limit: u32) -> BoxFuture<'_, Result<Vec<Memory>>> {
+        Box::pin(memory::read(self, agent.clone(), limit))
     }
 
     fn save_version(&self, agent: &AgentId, version: &str, spec: Value) -> BoxFuture<'_, Result<()>> {

@@ -5,6 +5,7 @@ use greenroom_contract::{
     page::PageRequest,
     port::{
         llm::{Message, Role},
+        memory::Remember,
         state::{CheckpointKey, DeadLetterFilter, Error, Finish, NewCheckpoint, OutboxOutcome, Outgoing},
     },
     status::{ExecutionStatus, StepStatus},
@@ -122,6 +123,7 @@ pub async fn a_finish_is_all_or_nothing(stage: Stage) {
         settle: Some(outcome(&claimed, 0, Some(MicroUsd(1)))),
         checkpoint: Some(checkpoint.clone()),
         outbox: vec![told],
+        remembers: vec![Remember { key: "city".to_owned(), text: Some("Oslo".to_owned()) }],
     };
     let refused = stage.state.finish(claimed.fence, finish.clone()).await;
     assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
@@ -130,10 +132,12 @@ pub async fn a_finish_is_all_or_nothing(stage: Stage) {
     assert_eq!(shown.steps.unwrap()[0].status, StepStatus::Intended);
     assert!(stage.due().await.is_empty());
     assert_eq!(stage.state.spent(&talk, stage.clock.now()).await.unwrap().calls, 0);
+    assert!(stage.state.memories(&talk, 9).await.unwrap().is_empty());
 
     let fitting = Finish { checkpoint: Some(NewCheckpoint { replaces: 0, ..checkpoint }), ..finish };
     stage.state.finish(claimed.fence, fitting).await.unwrap();
     assert_eq!(stage.due().await.len(), 1);
+    assert_eq!(stage.state.memories(&talk, 9).await.unwrap()[0].text, "Oslo");
 }
 
 /// Events under their topics in the order given, each once; a command to an agent is shown as its queued execution.

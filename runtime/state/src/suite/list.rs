@@ -85,6 +85,8 @@ macro_rules! state_suite {
             what_a_finish_leases_is_no_other_relays
             checkpoints_follow_each_other
             a_checkpoint_replaces_only_the_version_that_it_knows
+            what_is_kept_in_mind_goes_with_the_finish
+            a_fenced_finish_keeps_nothing_in_mind
             no_agent_reaches_anothers_state
             versions_of_a_definition_are_kept
             executions_are_listed_newest_first_in_pages

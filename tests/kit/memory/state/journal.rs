@@ -1,10 +1,12 @@
 //! Journal, finish and checkpoints.
 
 use greenroom_contract::{
+    AgentId,
     clock::from_millis,
     execution::{Fence, Intended, Settled, Step, StepKind},
     port::{
         llm::Usage,
+        memory::{Memory, Remember},
         state::{Checkpoint, CheckpointKey, Conclusion, Error, Finish, NewCheckpoint, Result, Spent},
     },
     status::{ExecutionStatus, StepStatus},
@@ -115,7 +117,7 @@ impl Tables {
 
     pub(super) fn finish(&mut self, fence: Fence, finish: Finish, now: i64) -> Result<()> {
         let number = self.hold(fence)?;
-        let Finish { conclusion, settle, checkpoint, outbox } = finish;
+        let Finish { conclusion, settle, checkpoint, outbox, remembers } = finish;
         if let Some(settle) = &settle {
             self.may_settle(number, settle)?;
         }
@@ -139,6 +141,13 @@ impl Tables {
         for outgoing in outbox {
             self.send(outgoing, None, now);
         }
+        for Remember { key, text } in remembers {
+            let key = (self.rows[number].agent.clone(), key);
+            match text {
+                Some(text) => drop(self.memories.insert(key, (now, text))),
+                None => drop(self.memories.remove(&key)),
+            }
+        }
         match conclusion {
             Conclusion::Succeeded(output) => {
                 self.rows[number].output = Some(output);
@@ -159,6 +168,16 @@ impl Tables {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn memories(&self, agent: &AgentId, limit: u32) -> Vec<Memory> {
+        let own = self.memories.iter().filter(|((owner, _), _)| owner == agent);
+        let mut found: Vec<Memory> = own
+            .map(|((_, key), (at, text))| Memory { key: key.clone(), text: text.clone(), at: from_millis(*at) })
+            .collect();
+        found.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.key.cmp(&b.key)));
+        found.truncate(limit as usize);
+        found
     }
 
     fn may_save(&self, number: usize, checkpoint: &NewCheckpoint) -> Result<()> {

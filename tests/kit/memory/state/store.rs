@@ -11,6 +11,7 @@ use greenroom_contract::{
     clock::{from_millis, to_millis},
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
+    port::memory::Memory,
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, Error, ExecutionFilter, Finish,
         NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation,
@@ -222,6 +223,11 @@ impl State for MemoryState {
     fn checkpoint(&self, key: &CheckpointKey, messages: u32) -> BoxFuture<'_, Result<Checkpoint>> {
         let key = key.clone();
         self.call(move |tables, _| Ok(tables.checkpoint(&key, messages)))
+    }
+
+    fn memories(&self, agent: &AgentId, limit: u32) -> BoxFuture<'_, Result<Vec<Memory>>> {
+        let agent = agent.clone();
+        self.call(move |tables, _| Ok(tables.memories(&agent, limit)))
     }
 
     fn save_version(&self, agent: &AgentId, version: &str, spec: Value) -> BoxFuture<'_, Result<()>> {

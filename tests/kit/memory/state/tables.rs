@@ -33,6 +33,7 @@ pub(super) struct Tables {
     pub(super) usage: BTreeMap<(AgentId, i64), Spent>,
     pub(super) reservations: HashMap<ExecutionId, Reservation>,
     pub(super) paused: BTreeSet<AgentId>,
+    pub(super) memories: BTreeMap<(AgentId, String), (i64, String)>,
     pub(super) letters: BTreeMap<i64, Letter>,
     pub(super) next_letter: i64,
     /// When executions were deleted.

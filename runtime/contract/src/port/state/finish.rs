@@ -8,7 +8,7 @@ use super::outbox::Outgoing;
 use crate::{
     execution::{Failure, Settled},
     id::AgentId,
-    port::llm::Message,
+    port::{llm::Message, memory::Remember},
     status::ExecutionStatus,
 };
 
@@ -23,6 +23,8 @@ pub struct Finish {
     pub checkpoint: Option<NewCheckpoint>,
     /// Events and replies to send.
     pub outbox: Vec<Outgoing>,
+    /// What the agent is to keep in mind, in order: of two under one key the later counts.
+    pub remembers: Vec<Remember>,
 }
 
 /// How an attempt ended.

@@ -17,6 +17,7 @@ use crate::{
     id::{AgentId, ExecutionId, NodeId, TraceId},
     money::MicroUsd,
     page::{Page, PageRequest},
+    port::memory::Memory,
 };
 
 /// The store.
@@ -130,6 +131,9 @@ pub trait State: Send + Sync + 'static {
         let latest = self.checkpoint(key, 0);
         Box::pin(async move { Ok(latest.await?.version) })
     }
+
+    /// What the agent keeps in mind, newest first, at most `limit`.
+    fn memories(&self, agent: &AgentId, limit: u32) -> BoxFuture<'_, Result<Vec<Memory>>>;
 
     /// Keeps a version of an agent's definition, so that an execution can finish on the one that it began with. Idempotent;
     /// the version that was given last is the agent's newest.

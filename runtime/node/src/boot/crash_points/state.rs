@@ -6,6 +6,7 @@ use greenroom_contract::{
     AgentId, BoxFuture, ExecutionId, MicroUsd, NodeId, TraceId,
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
+    port::memory::Memory,
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, Conclusion, DeadLetterFilter, ExecutionFilter, Finish,
         NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation,
@@ -150,6 +151,10 @@ impl State for Dangerous {
 
     fn checkpoint(&self, key: &CheckpointKey, messages: u32) -> BoxFuture<'_, Result<Checkpoint>> {
         self.inner.checkpoint(key, messages)
+    }
+
+    fn memories(&self, agent: &AgentId, limit: u32) -> BoxFuture<'_, Result<Vec<Memory>>> {
+        self.inner.memories(agent, limit)
     }
 
     fn save_version(&self, agent: &AgentId, version: &str, spec: Value) -> BoxFuture<'_, Result<()>> {

@@ -101,6 +101,21 @@ sent AS (
     ON CONFLICT DO NOTHING
     RETURNING id, event_id, topic, lease_owner
 ),
+-- Of several words about one key the last counts, also over the ends that are written together.
+minded AS (
+    SELECT DISTINCT ON (c.agent, m.key) c.agent, m.key, m.body
+    FROM unnest($42::bigint[], $43::text[], $44::text[]) WITH ORDINALITY AS m (ord, key, body, place)
+    JOIN checked c ON c.ord = m.ord
+    WHERE c.verdict = 'ok' ORDER BY c.agent, m.key, m.place DESC
+),
+remembered AS (
+    INSERT INTO memories (agent, key, at, text)
+    SELECT agent, key, now_ms($1), body FROM minded WHERE body IS NOT NULL ORDER BY agent, key
+    ON CONFLICT (agent, key) DO UPDATE SET at = excluded.at, text = excluded.text
+),
+forgotten AS (
+    DELETE FROM memories m USING minded n WHERE n.body IS NULL AND m.agent = n.agent AND m.key = n.key
+),
 ended AS (
     UPDATE executions e SET status = a.ending, attempt = e.attempt + (a.ending = 'queued')::int,
         available_at = CASE WHEN a.ending = 'queued' THEN now_ms($1) + a.wait_ms ELSE e.available_at END,

@@ -1,0 +1,8 @@
+-- What agents keep in mind: short texts under keys, of each agent apart.
+CREATE TABLE memories (
+    agent  text NOT NULL,
+    key    text NOT NULL,
+    at     bigint NOT NULL,
+    text   text NOT NULL,
+    PRIMARY KEY (agent, key)
+);

@@ -1,0 +1,42 @@
+//! What an agent keeps in mind: over its executions and the node's death, for itself alone, and only when its work succeeds.
+
+use serde_json::json;
+
+use kit::{
+    model::{ModelServer, Reply},
+    node::Home,
+};
+
+use crate::cast::{SOON, agent};
+
+#[tokio::test]
+async fn an_agent_remembers_over_the_node_s_death_and_tells_no_other() {
+    let (model, home) = (ModelServer::start().await, Home::new());
+    let tools = "limits: {max_attempts: 1}\ntools: [{builtin: remember}, {builtin: recall}]";
+    for name in ["ada", "bob"] {
+        home.agent(name, &agent(name, &model, tools));
+    }
+    model.rule(|asked| match (asked.question().as_str(), asked.turn()) {
+        ("learn", 0) => Reply::tool("remember", json!({"key": "city", "text": "Oslo"})),
+        // What was said a moment ago is known at once.
+        ("learn", 1) => Reply::tool("recall", json!({"query": "city"})),
+        ("learn then fail", 0) => Reply::tool("remember", json!({"key": "city", "text": "Rome"})),
+        ("learn then fail", _) => Reply::status(400, "no"),
+        ("tell", 0) => Reply::tool("recall", json!({})),
+        _ => Reply::text(asked.tool_results().join("\n")),
+    });
+    let node = home.launch().start().await;
+    let learnt = node.ask("ada", "learn").await.expect(200);
+    assert!(learnt.json["output"].as_str().is_some_and(|told| told.contains("): Oslo")), "{}", learnt.text);
+    let failed = node.submit("ada", "learn then fail").await;
+    node.execution_is(&failed, &["failed", "dead"], SOON).await;
+    node.kill9().await;
+
+    let node = home.launch().start().await;
+    let told = node.ask("ada", "tell").await.expect(200);
+    assert!(told.json["output"].as_str().is_some_and(|told| told.starts_with("city (since ")), "{}", told.text);
+    assert!(told.text.contains("Oslo") && !told.text.contains("Rome"), "{}", told.text);
+    let other = node.ask("bob", "tell").await.expect(200);
+    assert_eq!(other.json["output"], "nothing is kept in mind");
+    node.stop().await;
+}
