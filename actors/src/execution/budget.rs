@@ -19,6 +19,8 @@ use crate::allowance::{Hold, start_of_day};
 const COUNT: Duration = Duration::from_secs(10);
 /// More than any vendor counts for one picture (the largest known is 4,784 tokens).
 const IMAGE: u64 = 5000;
+/// More than the faults of an answer are told in, in bytes.
+const MENDING: u64 = 16 * 1024;
 /// What a turn or a tool adds by itself, in tokens: its role and its marks.
 const FRAME: u64 = 32;
 
@@ -70,8 +72,14 @@ impl Context {
         if budget.per_execution.is_none() && budget.per_day.is_none() && !self.ports.allowance.is_limited() {
             return Ok(Ok(None));
         }
+        let output = u64::from(request.max_tokens);
+        // An answer that does not have its form is asked for once more, with itself and its faults.
+        let with_mending = |input: u64| match &request.output {
+            Some(_) => Some(llm.most(input, output)? + llm.most(input + output + MENDING, output)?),
+            None => llm.most(input, output),
+        };
         let most = |input: u64| {
-            llm.most(input, u64::from(request.max_tokens)).ok_or_else(|| {
+            with_mending(input).ok_or_else(|| {
                 let why = format!(
                     "the price of {} is not known, so no budget can be kept with it; give its price, or remove the budget",
                     name_of(llm)

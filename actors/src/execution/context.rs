@@ -122,10 +122,9 @@ impl Context {
                         let (usage, cost) = (Some(response.usage), response.cost);
                         Outcome { status: StepStatus::Settled, result: to_json(&response), usage, cost }
                     }
-                    Err(Broken { error, usage }) => {
+                    Err(Broken { error, usage, cost }) => {
                         let result = json!({ "error": error.code(), "message": error.to_string(), "transient": error.is_transient() });
                         *failed = Some(error);
-                        let cost = usage.and_then(|usage| llm.cost(&usage));
                         Outcome { status: StepStatus::Failed, result, usage, cost }
                     }
                 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use greenroom_contract::port::llm::{Chunk, Error, Llm, Request, Response, Usage};
+use greenroom_contract::{
+    MicroUsd,
+    port::llm::{Chunk, Error, Llm, Request, Response, Usage},
+};
 
 use super::{
     progress::Progress,
@@ -13,10 +16,11 @@ use super::{
 /// So often a conversation that the provider finds too long is halved and sent again. Such a refusal costs nothing.
 const HALVINGS: u32 = 2;
 
-/// A call that failed, with an estimate of what it used if its answer had begun.
+/// A call that failed, with what it used if its answer had begun, and the price.
 pub(super) struct Broken {
     pub(super) error: Error,
     pub(super) usage: Option<Usage>,
+    pub(super) cost: Option<MicroUsd>,
 }
 
 /// Asks a model for as much of the conversation as fits into its context.
@@ -35,7 +39,7 @@ pub(super) async fn ask(
     };
     for _ in 0..HALVINGS {
         match hear(llm, request.clone(), silence, progress).await {
-            Err(Broken { error: Error::ContextTooLong { .. }, usage: None }) => {
+            Err(Broken { error: Error::ContextTooLong { .. }, usage: None, .. }) => {
                 let (before, half) = (weight(&request), weight(&request) / 2);
                 request = fit(request, half);
                 if weight(&request) == before {
@@ -69,8 +73,13 @@ async fn hear(llm: &dyn Llm, request: Request, silence: Duration, progress: &Pro
             Err(_) => break Error::Timeout { provider: llm.provider().to_owned(), after: silence },
         }
     };
+    if let Error::Misformed { usage, cost, .. } = &error {
+        let (usage, cost) = (Some(**usage), *cost);
+        return Err(Broken { error, usage, cost });
+    }
     // An answer that broke off is paid as far as it came; nobody says how far that was.
     let usage =
         (heard > 0).then(|| Usage { input: asked, output: heard.div_ceil(3), estimated: true, ..Usage::default() });
-    Err(Broken { error, usage })
+    let cost = usage.and_then(|usage| llm.cost(&usage));
+    Err(Broken { error, usage, cost })
 }

@@ -54,7 +54,7 @@ impl Llm for Play {
             Chunk::Done(Box::new(Response {
                 parts: vec![Part::Text { text }],
                 stop: Stop::EndTurn,
-                usage: Usage::default(),
+                usage: Usage { output: 1, ..Usage::default() },
                 model: "play".to_owned(),
                 provider: "play".to_owned(),
                 cost: None,

@@ -56,7 +56,7 @@ impl Structured {
             Fit::Unasked => Ok(both),
             Fit::No(misfit) => {
                 let message = format!("not even when it was asked to mend it: {misfit}");
-                Err(Error::Misformed { provider: both.provider, message })
+                Err(Error::Misformed { provider: both.provider, message, usage: Box::new(both.usage), cost: both.cost })
             }
         }
     }
@@ -118,6 +118,10 @@ impl Llm for Structured {
     fn cost(&self, usage: &Usage) -> Option<MicroUsd> {
         self.inner.cost(usage)
     }
+
+    fn most(&self, input: u64, output: u64) -> Option<MicroUsd> {
+        self.inner.most(input, output)
+    }
 }
 
 enum Fit {
@@ -135,7 +139,8 @@ fn fit(form: &Form, response: &Response) -> Result<Fit, Error> {
         Stop::MaxTokens => {
             let message =
                 "it was cut at the limit of tokens before it was whole; raise llm_config.max_tokens".to_owned();
-            return Err(Error::Misformed { provider: response.provider.clone(), message });
+            let (provider, usage, cost) = (response.provider.clone(), Box::new(response.usage), response.cost);
+            return Err(Error::Misformed { provider, message, usage, cost });
         }
         Stop::EndTurn | Stop::Other => {}
     }
@@ -215,7 +220,10 @@ mod tests {
     async fn twice_bad_is_a_failure_that_says_why() {
         let play = Play::new([Ok("three"), Ok("{\"n\": \"three\"}")]);
         let error = Structured::new(play.clone()).complete(asked()).await.unwrap_err();
-        assert!(matches!(&error, Error::Misformed { message, .. } if message.contains("/n")), "{error}");
+        assert!(
+            matches!(&error, Error::Misformed { message, usage, .. } if message.contains("/n") && usage.output == 2),
+            "{error}"
+        );
         assert_eq!(play.calls(), 2);
     }
 

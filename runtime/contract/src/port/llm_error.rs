@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::llm::Usage;
+use crate::money::MicroUsd;
+
 /// A failed call, as the decision that it asks for.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -86,6 +89,10 @@ pub enum Error {
         provider: String,
         /// What is wrong with it.
         message: String,
+        /// The tokens of all answers, which are paid like others.
+        usage: Box<Usage>,
+        /// Their price, if it is known.
+        cost: Option<MicroUsd>,
     },
 }
 
