@@ -81,7 +81,7 @@ impl Context {
         let most = |input: u64| {
             with_mending(input).ok_or_else(|| {
                 let why = format!(
-                    "the price of {} is not known, so no budget can be kept with it; give its price, or remove the budget",
+                    "the price of {} is not known, so no budget can be kept with it; give it in llm_config.price, or remove the budget",
                     name_of(llm)
                 );
                 Trouble::lasting("price_unknown", why)
