@@ -72,7 +72,7 @@ mod tests {
         let priced = Priced::over(Play::new([Ok("hello")]), Some(price));
         let usage = Usage { input: 10, output: 5, ..Usage::default() };
         assert_eq!(priced.cost(&usage), Some(MicroUsd(20)));
-        assert_eq!(priced.complete(request("hi")).await.unwrap().cost, Some(MicroUsd(0)), "no tokens, no money");
+        assert_eq!(priced.complete(request("hi")).await.unwrap().cost, Some(MicroUsd(2)), "one token of output");
         assert_eq!(Priced::over(Play::new([]), None).cost(&usage), None);
     }
 }
