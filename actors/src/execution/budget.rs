@@ -2,27 +2,26 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::{
+    context::{Context, SILENCE_NET},
+    journal::Trouble,
+    persist::persist_under,
+    size,
+};
+use crate::allowance::{Hold, start_of_day};
 use greenroom_contract::{
     MicroUsd,
     execution::StepKind,
     port::{
-        llm::{Llm, Part, Request},
+        llm::{Llm, Request},
         state::{Reservation, Reserved},
     },
 };
-use serde_json::Value;
-
-use super::{context::Context, journal::Trouble, persist::persist_under};
-use crate::allowance::{Hold, start_of_day};
 
 /// How long a provider may take to count a request's tokens.
 const COUNT: Duration = Duration::from_secs(10);
-/// More than any vendor counts for one picture (the largest known is 4,784 tokens).
-const IMAGE: u64 = 5000;
 /// More than the faults of an answer are told in, in bytes.
 const MENDING: u64 = 16 * 1024;
-/// What a turn or a tool adds by itself, in tokens: its role and its marks.
-const FRAME: u64 = 32;
 
 /// A model that may be asked, and what is set aside for it.
 pub(super) struct Paid {
@@ -88,11 +87,12 @@ impl Context {
             })
         };
         // A token is at least one byte of what is sent: no tokenizer makes more of it.
-        let bound = bytes(request);
+        let bound = size::of_request(request);
         let first = self.hold(most(bound)?).await?;
         if first.is_ok() {
             return Ok(first);
         }
+        self.progress.begin(format!("counting tokens for {}", name_of(llm)), COUNT + SILENCE_NET);
         // It may be much less. Where the provider counts exactly, that is the bound; an estimate is doubled.
         let Ok(Ok(counted)) = tokio::time::timeout(COUNT, llm.count_tokens(request)).await else { return Ok(first) };
         let counted = counted.all_input().saturating_mul(if counted.estimated { 2 } else { 1 });
@@ -169,32 +169,4 @@ impl Context {
 /// The step's name of a model.
 pub(super) fn name_of(llm: &dyn Llm) -> String {
     format!("{}/{}", llm.provider(), llm.model())
-}
-
-/// The size of a request in bytes of text, which no tokenizer's count exceeds.
-pub(super) fn bytes(request: &Request) -> u64 {
-    let system = request.system.as_ref().map_or(0, String::len) as u64;
-    let turns: u64 = request.messages.iter().map(|turn| FRAME + turn.parts.iter().map(part).sum::<u64>()).sum();
-    let tools = request
-        .tools
-        .iter()
-        .map(|tool| FRAME + (tool.name.len() + tool.description.len()) as u64 + json(&tool.input_schema));
-    let form = request.output.as_ref().map_or(0, |form| json(&form.schema));
-    system + turns + tools.sum::<u64>() + form + FRAME
-}
-
-/// A piece of a turn, in bytes.
-pub(super) fn part(part: &Part) -> u64 {
-    FRAME
-        + match part {
-            Part::Text { text } => text.len() as u64,
-            Part::ToolUse(ask) => ask.name.len() as u64 + json(&ask.input),
-            Part::ToolResult { content, images, .. } => content.len() as u64 + IMAGE * images.len() as u64,
-            Part::Image(_) => IMAGE,
-            Part::Opaque { value, .. } => json(value),
-        }
-}
-
-fn json(value: &Value) -> u64 {
-    value.to_string().len() as u64
 }

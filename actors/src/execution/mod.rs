@@ -15,6 +15,7 @@ mod persist;
 mod progress;
 mod repeats;
 mod run;
+mod size;
 mod step;
 mod tools;
 mod window;

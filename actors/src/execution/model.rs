@@ -38,25 +38,24 @@ pub(super) async fn ask(
         None => request,
     };
     for _ in 0..HALVINGS {
-        match hear(llm, request.clone(), silence, progress).await {
-            Err(Broken { error: Error::ContextTooLong { .. }, usage: None, .. }) => {
-                let (before, half) = (weight(&request), weight(&request) / 2);
-                request = fit(request, half);
+        match hear(llm, &request, silence, progress).await {
+            Err(Broken { error: error @ Error::ContextTooLong { .. }, usage: None, cost }) => {
+                let before = weight(&request);
+                request = fit(request, before / 2);
                 if weight(&request) == before {
-                    break;
+                    return Err(Broken { error, usage: None, cost });
                 }
             }
             other => return other,
         }
     }
-    hear(llm, request, silence, progress).await
+    hear(llm, &request, silence, progress).await
 }
 
 /// Hears the whole answer; each chunk is a sign of life.
-async fn hear(llm: &dyn Llm, request: Request, silence: Duration, progress: &Progress) -> Result<Response, Broken> {
-    let asked = weight(&request);
+async fn hear(llm: &dyn Llm, request: &Request, silence: Duration, progress: &Progress) -> Result<Response, Broken> {
     let mut heard = 0;
-    let mut chunks = llm.stream(request);
+    let mut chunks = llm.stream(request.clone());
     let error = loop {
         match tokio::time::timeout(silence, chunks.next()).await {
             Ok(Some(Ok(Chunk::Done(response)))) => return Ok(*response),
@@ -78,8 +77,12 @@ async fn hear(llm: &dyn Llm, request: Request, silence: Duration, progress: &Pro
         return Err(Broken { error, usage, cost });
     }
     // An answer that broke off is paid as far as it came; nobody says how far that was.
-    let usage =
-        (heard > 0).then(|| Usage { input: asked, output: heard.div_ceil(3), estimated: true, ..Usage::default() });
+    let usage = (heard > 0).then(|| Usage {
+        input: weight(request),
+        output: heard.div_ceil(3),
+        estimated: true,
+        ..Usage::default()
+    });
     let cost = usage.and_then(|usage| llm.cost(&usage));
     Err(Broken { error, usage, cost })
 }

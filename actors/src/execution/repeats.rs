@@ -38,11 +38,9 @@ impl Repeats {
         tracing::warn!(tool = wanted.name, times, "The model repeats a tool call that had the same answer each time.");
         if self.warnings > WARNINGS {
             let why = format!(
-                "the model asked {} the same thing {} times, had the same answer each time and does not stop \
+                "the model repeats calls that had the same answer each time and does not stop, at last of {} \
                  (limits.max_repeats is {})",
-                wanted.name,
-                times + self.warnings,
-                self.most
+                wanted.name, self.most
             );
             return Err(Trouble::lasting("looping", why));
         }

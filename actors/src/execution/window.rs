@@ -2,7 +2,7 @@
 
 use greenroom_contract::port::llm::{Message, Part, Request, Role};
 
-use super::budget;
+use super::size;
 
 /// Bytes of text to a token, counted low: English has about four, code and other scripts fewer.
 const BYTES_PER_TOKEN: u64 = 3;
@@ -12,7 +12,7 @@ const SHORTENED: &str = "\n[… shortened: the whole of it does not fit into the
 
 /// About how many tokens a request has.
 pub(super) fn weight(request: &Request) -> u64 {
-    budget::bytes(request) / BYTES_PER_TOKEN
+    size::of_request(request) / BYTES_PER_TOKEN
 }
 
 /// How many tokens of input a model has room for, with its answer beside them.
@@ -21,39 +21,46 @@ pub(super) fn room(window: u64, max_tokens: u32) -> u64 {
 }
 
 /// The request in so many tokens: the oldest exchanges before the present question stay out, then the tools' longest-ago
-/// answers are shortened. What cannot be made shorter stays as it is, and the provider says so.
+/// answers are shortened. What cannot be made shorter stays as it is, and the provider says so. Each turn is weighed once,
+/// however long the conversation.
 pub(super) fn fit(mut request: Request, room: u64) -> Request {
-    if weight(&request) <= room {
+    let turns: Vec<u64> = request.messages.iter().map(size::of_turn).collect();
+    let before = size::beside_turns(&request) + turns.iter().sum::<u64>();
+    let too_much = |bytes: u64| bytes / BYTES_PER_TOKEN > room;
+    if !too_much(before) {
         return request;
     }
-    let before = (request.messages.len(), weight(&request));
-    while weight(&request) > room {
-        let Some(next) = second_question(&request.messages) else { break };
-        request.messages.drain(..next);
+    let (mut bytes, mut first) = (before, 0);
+    for (at, turn) in request.messages.iter().enumerate().skip(1) {
+        if !too_much(bytes) {
+            break;
+        }
+        if is_question(turn) {
+            bytes -= turns[first..at].iter().sum::<u64>();
+            first = at;
+        }
     }
+    request.messages.drain(..first);
     let last = request.messages.len().saturating_sub(1);
-    for turn in 0..request.messages.len() {
-        for piece in 0..request.messages[turn].parts.len() {
-            if weight(&request) <= room {
+    for (at, turn) in request.messages.iter_mut().enumerate() {
+        for part in &mut turn.parts {
+            if !too_much(bytes) {
                 break;
             }
-            shorten(&mut request.messages[turn].parts[piece], turn == last);
+            bytes -= size::of_part(part);
+            shorten(part, at == last);
+            bytes += size::of_part(part);
         }
     }
     tracing::info!(
-        turns.before = before.0,
+        turns.before = turns.len(),
         turns.sent = request.messages.len(),
-        tokens.before = before.1,
-        tokens.sent = weight(&request),
+        tokens.before = before / BYTES_PER_TOKEN,
+        tokens.sent = bytes / BYTES_PER_TOKEN,
         tokens.room = room,
         "The conversation is longer than the model's context; its older part is left out."
     );
     request
-}
-
-/// Where the second of the questions begins, if there is another one: what stands before it may stay out.
-fn second_question(messages: &[Message]) -> Option<usize> {
-    messages.iter().enumerate().skip(1).find(|(_, turn)| is_question(turn)).map(|(at, _)| at)
 }
 
 /// A turn of a person or event, which no tool's answer is part of: a conversation may begin with it.

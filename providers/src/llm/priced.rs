@@ -59,6 +59,11 @@ impl Llm for Priced {
     fn cost(&self, usage: &Usage) -> Option<MicroUsd> {
         pricing::price_by(&self.price, usage)
     }
+
+    /// An hour's price counts where the operator gave one: it may be asked for.
+    fn most(&self, input: u64, output: u64) -> Option<MicroUsd> {
+        Usage::dearest(input, output, self.price.cache_write_1h.is_some(), |usage| self.cost(usage))
+    }
 }
 
 #[cfg(test)]

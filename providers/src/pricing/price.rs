@@ -23,8 +23,8 @@ pub fn price(provider: &str, model: &str, usage: &Usage) -> Option<MicroUsd> {
 /// that the model has no factor for makes the price unknown.
 pub fn price_under(provider: &str, model: &str, usage: &Usage, terms: &[&str]) -> Option<MicroUsd> {
     let Some(entry) = find(provider, model) else {
-        // Ollama's `-cloud` models run on someone else's machine and are paid for.
-        let free = provider == "scripted" || (provider == "ollama" && !model.ends_with("-cloud"));
+        // Ollama's cloud models run on someone else's machine and are paid for.
+        let free = provider == "scripted" || (provider == "ollama" && !is_cloud(model));
         return free.then_some(MicroUsd(0));
     };
     let rates = match &entry.long {
@@ -36,6 +36,11 @@ pub fn price_under(provider: &str, model: &str, usage: &Usage, terms: &[&str]) -
         factor = factor * entry.factor(term)? / PERMILLE;
     }
     total(rates, usage, factor)
+}
+
+/// `gpt-oss:20b-cloud`, `kimi-k2:cloud`.
+fn is_cloud(model: &str) -> bool {
+    model.rsplit(['-', ':']).next() == Some("cloud")
 }
 
 /// What `usage` costs by the operator's own price.
@@ -117,12 +122,24 @@ mod tests {
         assert_eq!(price_under("anthropic", "claude-sonnet-5-5", &some, &["fast"]), None);
     }
 
+    /// A budget can be kept with every model that is listed, below its long tier and above it.
+    #[test]
+    fn the_most_that_a_call_can_cost_is_known_of_every_model() {
+        for model in &crate::pricing::price_list().models {
+            for input in [1000, 1_000_000] {
+                let most = Usage::dearest(input, 1000, false, |usage| price(&model.provider, &model.model, usage));
+                assert!(most.is_some(), "{}/{}", model.provider, model.model);
+            }
+        }
+    }
+
     #[test]
     fn an_unknown_price_is_unknown_and_nothing_is_known_to_be_nothing() {
         let some = usage(1_000_000, 1_000_000, 0, 0);
         assert_eq!(price("openai", "gpt-6.2-sol", &some), None);
         assert_eq!(price("openai-compatible", "gpt-6-luna", &some), None);
         assert_eq!(price("ollama", "some-cloud", &some), None);
+        assert_eq!(price("ollama", "some:cloud", &some), None);
         assert_eq!(price("ollama", "qwen4", &some), Some(MicroUsd(0)));
         assert_eq!(price("scripted", "script", &some), Some(MicroUsd(0)));
     }

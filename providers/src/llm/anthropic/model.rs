@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use greenroom_config::spec::PromptCache;
 use greenroom_contract::{
     BoxFuture, BoxStream,
     money::MicroUsd,
@@ -93,5 +94,9 @@ impl Llm for Anthropic {
 
     fn cost(&self, usage: &Usage) -> Option<MicroUsd> {
         pricing::price(PROVIDER, &self.options.model, usage)
+    }
+
+    fn most(&self, input: u64, output: u64) -> Option<MicroUsd> {
+        Usage::dearest(input, output, self.options.cache == PromptCache::Hour, |usage| self.cost(usage))
     }
 }

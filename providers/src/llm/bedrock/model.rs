@@ -102,4 +102,8 @@ impl Llm for Bedrock {
     fn cost(&self, usage: &Usage) -> Option<MicroUsd> {
         pricing::price(PROVIDER, &self.options.model, usage)
     }
+
+    fn most(&self, input: u64, output: u64) -> Option<MicroUsd> {
+        Usage::dearest(input, output, self.options.cache == PromptCache::Hour, |usage| self.cost(usage))
+    }
 }

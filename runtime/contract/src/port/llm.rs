@@ -232,6 +232,19 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// The most that so many tokens can cost at these prices: fresh, read from a cache, written to it and, where that is
+    /// asked for, written for an hour. `None` when one of the prices is unknown.
+    pub fn dearest(input: u64, output: u64, hour: bool, price: impl Fn(&Self) -> Option<MicroUsd>) -> Option<MicroUsd> {
+        let none = Self { output, ..Self::default() };
+        let usual = [Self { input, ..none }, Self { cache_read: input, ..none }, Self { cache_write: input, ..none }];
+        let hour = hour.then_some(Self { cache_write_1h: input, ..none });
+        let mut most = MicroUsd::default();
+        for usage in usual.iter().chain(&hour) {
+            most = most.max(price(usage)?);
+        }
+        Some(most)
+    }
+
     /// All input tokens, cached or not.
     pub fn all_input(&self) -> u64 {
         self.input.saturating_add(self.cache_read).saturating_add(self.cache_written())
@@ -293,14 +306,8 @@ pub trait Llm: Send + Sync + 'static {
     fn cost(&self, usage: &Usage) -> Option<MicroUsd>;
 
     /// The most that a call with so many tokens of input and output can cost, cached or not; `None` when the price of
-    /// any model that may answer is unknown.
+    /// any model that may answer is unknown. A provider that is asked to keep the input for an hour counts that price, too.
     fn most(&self, input: u64, output: u64) -> Option<MicroUsd> {
-        let kinds = [
-            Usage { input, output, ..Usage::default() },
-            Usage { cache_read: input, output, ..Usage::default() },
-            Usage { cache_write: input, output, ..Usage::default() },
-            Usage { cache_write_1h: input, output, ..Usage::default() },
-        ];
-        kinds.iter().map(|usage| self.cost(usage)).collect::<Option<Vec<_>>>()?.into_iter().max()
+        Usage::dearest(input, output, false, |usage| self.cost(usage))
     }
 }
