@@ -63,6 +63,8 @@ impl Llm for Fallback {
                     llm.model = member.model(), next.provider = next.provider(), next.model = next.model(),
                     "The model cannot answer; the next one of the fallback chain is asked."
                 );
+                // Whoever listens has heard nothing for as long as the last member was silent.
+                out.emit(Chunk::Progress).await;
                 member = next;
             }
         })

@@ -65,6 +65,7 @@ impl Llm for Retry {
                     },
                     None => None,
                 };
+                let mut attempt = attempt;
                 let mut chunks = self.inner.stream(request.clone());
                 // A sign of life has no content: a call that only showed one can be made again unseen.
                 let mut text_handed_on = false;
@@ -77,7 +78,12 @@ impl Llm for Retry {
                             return Ok(*response);
                         }
                         Some(Ok(chunk)) => {
-                            text_handed_on |= matches!(chunk, Chunk::Text(_));
+                            if matches!(chunk, Chunk::Text(_))
+                                && !std::mem::replace(&mut text_handed_on, true)
+                                && let Some(attempt) = &mut attempt
+                            {
+                                attempt.answers();
+                            }
                             out.emit(chunk).await;
                         }
                         Some(Err(error)) => break error,
@@ -102,6 +108,7 @@ impl Llm for Retry {
                     out.emit(Chunk::Progress).await;
                     sleep_until(until.min(Instant::now() + SIGN_OF_LIFE)).await;
                 }
+                out.emit(Chunk::Progress).await;
                 last_error = Some(error);
             }
         })

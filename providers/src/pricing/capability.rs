@@ -3,7 +3,7 @@
 use greenroom_config::spec::{CapabilityWords, ThinkingWord};
 use serde::Deserialize;
 
-use super::table::find;
+use super::table::{find, find_anywhere};
 
 /// Whether a model takes sampling parameters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -99,9 +99,13 @@ impl Default for Capabilities {
 }
 
 impl Capabilities {
-    /// What `provider`'s `model` takes, as far as the data knows.
+    /// What `provider`'s `model` takes, as far as the data knows; of Bedrock's also under the name of another region or
+    /// in an ARN, which changes the price and not the model.
     pub fn of(provider: &str, model: &str) -> Self {
-        find(provider, model).map(|entry| entry.capabilities).unwrap_or_default()
+        find(provider, model)
+            .or_else(|| find_anywhere(provider, model))
+            .map(|entry| entry.capabilities)
+            .unwrap_or_default()
     }
 
     /// The same where the operator knows better.

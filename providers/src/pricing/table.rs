@@ -73,6 +73,24 @@ pub(super) fn find(provider: &str, model: &str) -> Option<&'static Model> {
     named(model).or_else(|| named(without_date(model)?))
 }
 
+/// Finds a model of Bedrock under any region's name, and in an inference profile's or model's ARN.
+pub(super) fn find_anywhere(provider: &str, model: &str) -> Option<&'static Model> {
+    let wanted = without_region(model);
+    TABLE
+        .models
+        .iter()
+        .find(|entry| provider == "bedrock" && entry.provider == provider && without_region(&entry.model) == wanted)
+}
+
+/// The name without an ARN's path and without the region that a profile begins with.
+fn without_region(model: &str) -> &str {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    match name.split_once('.') {
+        Some(("us" | "eu" | "apac" | "jp" | "au" | "ca" | "global" | "us-gov", rest)) => rest,
+        _ => name,
+    }
+}
+
 fn without_date(model: &str) -> Option<&str> {
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let (name, tail) = model.split_at_checked(model.len().checked_sub(11)?)?;
@@ -107,5 +125,14 @@ mod tests {
             assert!(find("openai", unknown).is_none(), "{unknown:?} was found");
         }
         assert!(find("anthropic", "gpt-6-luna").is_none());
+        let llama = "meta.llama3-3-70b-instruct-v1:0";
+        for name in [
+            "us.meta.llama3-3-70b-instruct-v1:0",
+            "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.meta.llama3-3-70b-instruct-v1:0",
+        ] {
+            assert!(find("bedrock", name).is_none(), "its price is another region's");
+            assert_eq!(find_anywhere("bedrock", name).unwrap().model, llama);
+        }
+        assert!(find_anywhere("bedrock", "eu.amazon.nova-v1:0").is_none() && find_anywhere("openai", llama).is_none());
     }
 }

@@ -39,6 +39,8 @@ impl<'a> Call<'a> {
     /// Asks, hands text on as it comes, and returns what was said.
     pub(super) async fn ask(&self, request: &Request, out: &Emitter) -> Result<Answer, Error> {
         let response = self.post("messages", &request::body(self.options, request), &request.idempotency_key).await?;
+        // The headers are a sign of life: from here the silence is counted anew.
+        out.emit(Chunk::Progress).await;
         let mut body = self.exchange.body(response);
         // A gateway that does not stream answers with one JSON object: its first character tells.
         let first = body.begin().await?;

@@ -69,7 +69,7 @@ pub(super) fn of_response(options: &Options, status: u16, advice: Advice, said: 
         // A limit that waiting does not lift is a quota.
         (429, Some(false)) => Error::QuotaExhausted { provider, message },
         (429, _) => Error::RateLimited { provider, message, retry_after },
-        (_, Some(false)) => Error::InvalidRequest { provider, message },
+        (..500, Some(false)) => Error::InvalidRequest { provider, message },
         // An overloaded server that says when to come back is waited for like one that counts requests.
         (500.., _) | (_, Some(true)) if retry_after.is_some() => Error::RateLimited { provider, message, retry_after },
         (408 | 409 | 425 | 500.., _) | (_, Some(true)) => Error::Unavailable { provider, message },
@@ -97,7 +97,8 @@ pub(super) fn of_stream(options: &Options, said: &Said) -> Error {
 
 fn message(options: &Options, status: u16, said: &Said) -> String {
     let text = words(&said.message, options.sent_key());
-    let kind = [&said.kind, &said.code].into_iter().filter(|word| !word.is_empty()).map(|word| format!(" {word}"));
+    let kind = [&said.kind, &said.code].into_iter().filter(|word| !word.is_empty());
+    let kind = kind.map(|word| format!(" {}", words(word, options.sent_key())));
     let kind: String = kind.collect();
     match text.is_empty() {
         true => format!("HTTP {status}{kind}"),

@@ -155,7 +155,8 @@ fn the_servers_advice_is_taken() {
     let wait = Some(Duration::from_secs(3));
     assert_eq!(code(529, None, None), "provider_unavailable");
     assert_eq!(code(529, None, wait), "rate_limited", "who says when to come back is waited for");
-    assert_eq!(code(500, Some(false), None), "invalid_request");
+    assert_eq!(code(500, Some(false), None), "provider_unavailable", "a fault of the server is not our mistake");
+    assert_eq!(code(409, Some(false), None), "invalid_request");
     assert_eq!(code(400, Some(true), None), "provider_unavailable");
     assert_eq!(code(429, Some(false), None), "quota_exhausted");
     assert_eq!(code(409, None, None), "provider_unavailable");

@@ -39,6 +39,8 @@ impl<'a> Call<'a> {
         let operation = self.options.client.converse_stream().model_id(&self.options.model);
         let send = operation.customize().mutate_request(with_body(body)).send();
         let response = self.within(Box::pin(send)).await?.map_err(|error| self.refusal(&error))?;
+        // The headers are a sign of life: from here the silence is counted anew.
+        out.emit(Chunk::Progress).await;
         let mut answer = Answer::default();
         match self.events(response, &mut answer, out).await {
             Ok(()) => Ok(answer),

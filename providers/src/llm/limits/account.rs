@@ -139,10 +139,10 @@ impl Account {
         let now = Instant::now();
         let mut state = self.lock();
         if let Some(left) = heard.requests {
-            state.requests.told = Some(Bucket::told(left.limit, left.remaining, left.reset, now));
+            state.requests.told = Some(Bucket::told(left.limit, left.remaining, left.reset.min(LONGEST_HOLD), now));
         }
         if let Some(left) = heard.tokens {
-            state.tokens.told = Some(Bucket::told(left.limit, left.remaining, left.reset, now));
+            state.tokens.told = Some(Bucket::told(left.limit, left.remaining, left.reset.min(LONGEST_HOLD), now));
             self.counts_tokens.store(true, Ordering::Relaxed);
         }
         drop(state);
@@ -310,8 +310,8 @@ impl State {
     fn wait_behind(&mut self, ahead: f64, need: Need, now: Instant) -> Duration {
         let until = |at: Option<Instant>| at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         let held = until(self.hold).max(until(self.gentle));
-        let requests = self.requests.buckets().map(|bucket| bucket.wait_for(1.0 + ahead, now));
-        let tokens = self.tokens.buckets().map(|bucket| bucket.wait_for(need.tokens * (1.0 + ahead), now));
+        let requests = self.requests.buckets().map(|bucket| bucket.wait_for(1.0, ahead, now));
+        let tokens = self.tokens.buckets().map(|bucket| bucket.wait_for(need.tokens, ahead, now));
         requests.chain(tokens).fold(held, Duration::max)
     }
 

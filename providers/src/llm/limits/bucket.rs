@@ -27,10 +27,11 @@ impl Bucket {
         Self { capacity: limit, level: remaining, per_second, at: now }
     }
 
-    /// How long it takes until `need` is there. More than it holds is never there: then a full bucket has to do.
-    pub(super) fn wait_for(&mut self, need: f64, now: Instant) -> Duration {
+    /// How long it takes until `need` is there, with so many of the same need before it. More than it holds is never
+    /// there: then a full bucket has to do, for each of them.
+    pub(super) fn wait_for(&mut self, need: f64, ahead: f64, now: Instant) -> Duration {
         self.fill(now);
-        let missing = need.min(self.capacity) - self.level;
+        let missing = need.min(self.capacity) * (1.0 + ahead) - self.level;
         // The level is a sum of many small numbers: a millionth of a token is no reason to wait.
         if missing <= 1e-6 {
             return Duration::ZERO;
@@ -67,12 +68,13 @@ mod tests {
         let now = Instant::now();
         let mut bucket = Bucket::per_minute(60, now);
         for _ in 0..60 {
-            assert_eq!(bucket.wait_for(1.0, now), Duration::ZERO);
+            assert_eq!(bucket.wait_for(1.0, 0.0, now), Duration::ZERO);
             bucket.take(1.0, now);
         }
-        assert_eq!(bucket.wait_for(1.0, now), SECOND);
-        assert_eq!(bucket.wait_for(1.0, now + SECOND), Duration::ZERO);
-        assert_eq!(bucket.wait_for(1000.0, now + SECOND), 59 * SECOND, "more than it holds is a full one");
+        assert_eq!(bucket.wait_for(1.0, 0.0, now), SECOND);
+        assert_eq!(bucket.wait_for(1.0, 99.0, now), 100 * SECOND, "a long line is a long wait");
+        assert_eq!(bucket.wait_for(1.0, 0.0, now + SECOND), Duration::ZERO);
+        assert_eq!(bucket.wait_for(1000.0, 0.0, now + SECOND), 59 * SECOND, "more than it holds is a full one");
     }
 
     #[tokio::test(start_paused = true)]
@@ -81,17 +83,17 @@ mod tests {
         let mut bucket = Bucket::per_minute(6000, now);
         bucket.take(6000.0, now);
         bucket.correct(6000.0, 1000.0);
-        assert_eq!(bucket.wait_for(5000.0, now), Duration::ZERO);
+        assert_eq!(bucket.wait_for(5000.0, 0.0, now), Duration::ZERO);
         bucket.correct(0.0, 6000.0);
-        assert_eq!(bucket.wait_for(1.0, now), Duration::from_secs_f64(10.01));
+        assert_eq!(bucket.wait_for(1.0, 0.0, now), Duration::from_secs_f64(10.01));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_a_server_tells_holds_until_its_reset() {
         let now = Instant::now();
         let mut bucket = Bucket::told(500.0, 0.0, 5 * SECOND, now);
-        assert_eq!(bucket.wait_for(1.0, now), Duration::from_millis(10));
-        assert_eq!(bucket.wait_for(500.0, now), 5 * SECOND);
-        assert_eq!(Bucket::told(500.0, 500.0, Duration::ZERO, now).wait_for(500.0, now), Duration::ZERO);
+        assert_eq!(bucket.wait_for(1.0, 0.0, now), Duration::from_millis(10));
+        assert_eq!(bucket.wait_for(500.0, 0.0, now), 5 * SECOND);
+        assert_eq!(Bucket::told(500.0, 500.0, Duration::ZERO, now).wait_for(500.0, 0.0, now), Duration::ZERO);
     }
 }

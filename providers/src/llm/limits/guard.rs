@@ -131,6 +131,13 @@ impl Guard {
 }
 
 impl Attempt<'_> {
+    /// It has begun to answer: a trial has shown then what it was for, however long the answer is.
+    pub(crate) fn answers(&mut self) {
+        if std::mem::take(&mut self.trial) {
+            self.guard.settle(true, Outcome::Answered);
+        }
+    }
+
     /// Tells how the call ended.
     pub(crate) fn settle(mut self, end: Result<&Response, &Error>) {
         self.settled = true;

@@ -36,6 +36,8 @@ pub(super) async fn ask(http: &Client, options: &Options, request: &Request, out
         let body = exchange.body(response).rest(Bytes::new()).await.unwrap_or_default();
         return Err(failure::of(options, status.as_u16(), wait, &failure::said(&body)));
     }
+    // The headers are a sign of life: from here the silence is counted anew.
+    out.emit(Chunk::Progress).await;
     let mut answer = Answer::default();
     match lines(options, &exchange, exchange.body(response), &mut answer, out).await {
         Ok(()) => {}

@@ -37,7 +37,9 @@ impl<'a> Door<'a> {
         if let Some(authorization) = &self.options.authorization {
             post = post.header(AUTHORIZATION, authorization.clone());
         }
-        if let Ok(key) = HeaderValue::from_str(key) {
+        if !key.is_empty()
+            && let Ok(key) = HeaderValue::from_str(key)
+        {
             post = post.header("idempotency-key", key);
         }
         let response = self.exchange.send(post, &url).await?;

@@ -131,8 +131,9 @@ pub(super) fn of_stream(about: &Circumstances<'_>, said: &Said) -> Error {
 }
 
 fn message(about: &Circumstances<'_>, status: u16, said: &Said) -> String {
-    let text = words(&said.message, about.sent_key.and_then(|sent| sent.strip_prefix("Bearer ")));
-    let code = said.codes.first().map(|code| format!(" {code}")).unwrap_or_default();
+    let key = about.sent_key.and_then(|sent| sent.strip_prefix("Bearer "));
+    let text = words(&said.message, key);
+    let code = said.codes.first().map(|code| format!(" {}", words(code, key))).unwrap_or_default();
     match text.is_empty() {
         true => format!("HTTP {status}{code}"),
         false => format!("{text} (HTTP {status}{code})"),

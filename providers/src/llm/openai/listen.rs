@@ -29,6 +29,8 @@ pub(super) trait Answer: Default {
 
 /// Hands text on as it comes, and returns what was said.
 pub(super) async fn listen<A: Answer>(door: &Door<'_>, response: Response, out: &Emitter) -> Result<A, Error> {
+    // The headers are a sign of life: from here the silence is counted anew.
+    out.emit(Chunk::Progress).await;
     let mut body = door.exchange.body(response);
     // Servers that do not stream answer with one JSON object, some under the name of a stream: its first character tells.
     let first = body.begin().await?;

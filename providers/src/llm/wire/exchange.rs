@@ -8,8 +8,11 @@ use reqwest::{RequestBuilder, Response, Url};
 
 use crate::llm::http;
 
-/// The longest body that is read, streamed or not: far beyond any answer, and an end to a server that has none.
-const LONGEST_BODY: usize = 16 * 1024 * 1024;
+/// The longest body that is kept as a whole.
+const LONGEST_WHOLE: usize = 16 * 1024 * 1024;
+/// The longest stream, of which a line at a time is kept: events carry a few hundred bytes beside each word, and an answer may
+/// have 128,000 tokens. It is an end to a server that has none.
+const LONGEST_STREAM: usize = 256 * 1024 * 1024;
 /// How long the end of the body is waited for after the last event, so that the connection can be used again.
 const LAST_BYTES: Duration = Duration::from_millis(20);
 
@@ -64,7 +67,7 @@ impl Body<'_> {
         let piece = self.exchange.within(self.response.chunk()).await?;
         let piece = piece.map_err(|error| self.exchange.interrupted(http::describe(error)))?;
         self.read += piece.as_ref().map_or(0, Bytes::len);
-        match self.read > LONGEST_BODY {
+        match self.read > LONGEST_STREAM {
             true => Err(self.exchange.interrupted("its answer is too large")),
             false => Ok(piece),
         }
@@ -88,6 +91,9 @@ impl Body<'_> {
         let mut whole = first.to_vec();
         while let Some(piece) = self.next().await? {
             whole.extend_from_slice(&piece);
+            if whole.len() > LONGEST_WHOLE {
+                return Err(self.exchange.interrupted("its answer is too large"));
+            }
         }
         Ok(whole)
     }
