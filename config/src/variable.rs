@@ -18,7 +18,7 @@ macro_rules! variables {
         $(pub(crate) const $constant: Variable =
             Variable { name: $name, default: $default, secret: $secret, purpose: $purpose };)+
 
-        /// Every variable, in the manual's order. Agents may name others (`api_key_env`, `bearer_env`, `env_from`).
+        /// Every variable, in the manual's order. Agents may name others (`api_key_env`, `bearer_env`, `client_id_env`, `client_secret_env`, `env_from`, `headers_from`).
         pub const VARIABLES: &[Variable] = &[$($constant,)+];
     };
 }

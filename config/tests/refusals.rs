@@ -378,7 +378,10 @@ fn odd_but_allowed_is_a_warning() {
         "{}subscriptions: [agent.input.x]\nschedule: {{every: 1h, timezone: UTC}}\n\
          limits: {{timeout: 10s, tool_timeout: 20s, budget_usd: {{per_execution: 2, per_day: 1}}}}\n\
          tools: [{{mcp: {{url: 'http://tools.internal', auth: {{bearer_env: T}}}}}}]\n",
-        HEAD.replace("{provider: auto}", "{provider: auto, base_url: 'http://x', script: [{reply: a}, {reply: b}]}")
+        HEAD.replace(
+            "{provider: auto}",
+            "{provider: scripted, base_url: 'http://x', script: [{reply: a}, {reply: b}]}"
+        )
     );
     let warnings = parse(Path::new("x.yaml"), &text).unwrap().warnings;
     let places: Vec<_> = warnings.iter().map(|line| line.split(": ").next().unwrap()).collect();
@@ -386,8 +389,8 @@ fn odd_but_allowed_is_a_warning() {
         places,
         [
             "x.yaml:6:33 schedule.timezone",
-            "x.yaml:4:40 llm_config.base_url",
-            "x.yaml:4:61 llm_config.script[0]",
+            "x.yaml:4:44 llm_config.base_url",
+            "x.yaml:4:65 llm_config.script[0]",
             "x.yaml:5:17 subscriptions[0]",
             "x.yaml:8:21 tools[0].mcp.url",
             "x.yaml:7:71 limits.budget_usd.per_execution",

@@ -131,9 +131,8 @@ impl Rules<'_> {
                 if let Err(fault) = check_http_url(url) {
                     self.refuse("llm_config.base_url", fault, "");
                 }
-                if matches!(llm.provider, Provider::Auto | Provider::Scripted) {
-                    let provider = llm.provider.as_str();
-                    self.warn("llm_config.base_url", format!("has no effect with `provider: {provider}`"));
+                if llm.provider == Provider::Scripted {
+                    self.warn("llm_config.base_url", "has no effect with `provider: scripted`");
                 }
             }
         }

@@ -27,10 +27,10 @@ pub struct Limits {
     /// How long it waits between attempts: doubled each time, within these bounds.
     #[garde(dive)]
     pub retry: RetryBackoff,
-    /// How long a model or tool may stay silent before the call is given up.
+    /// How long a model may stay silent before the call is given up.
     #[garde(skip)]
     pub silence: HumanDuration,
-    /// How long one tool call may take.
+    /// How long one tool call may go without a sign of life.
     #[garde(skip)]
     pub tool_timeout: HumanDuration,
     /// How many of a conversation's newest messages a continuous agent sends to the model.

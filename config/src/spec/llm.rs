@@ -87,17 +87,18 @@ fn default_max_tokens() -> u32 {
 }
 
 impl LlmConfig {
-    /// The same for another model. The address, the API and the key's name were this one's and do not go with it.
+    /// The same for another model. The address, the API and the key's name go with it if it is the same provider's.
     pub fn with_model(&self, other: &Fallback) -> Self {
+        let same = other.provider == self.provider;
         Self {
             provider: other.provider,
             model: other.model.clone(),
-            base_url: None,
-            api_key_env: None,
+            base_url: self.base_url.clone().filter(|_| same),
+            api_key_env: self.api_key_env.clone().filter(|_| same),
             // What is known of this one's model is not true of another's.
             price: None,
             capabilities: CapabilityWords::default(),
-            api: Api::Auto,
+            api: if same { self.api } else { Api::Auto },
             fallback: Vec::new(),
             ..self.clone()
         }
