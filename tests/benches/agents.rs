@@ -44,6 +44,15 @@ fn main() {
     }
 }
 
+/// Waits, at most two minutes. A look takes copies of all that is known of each agent, so it is not taken often.
+async fn seldom(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(120);
+    while !holds() {
+        assert!(Instant::now() < end, "the agents were not all {what} after two minutes");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 /// Ten thousand agents from their files' text until each is idle, and what they weigh.
 async fn many() {
     let before = heap();
@@ -63,10 +72,7 @@ async fn many() {
     let house = world.open(&texts).await;
     let opened = start.elapsed();
     drop(texts);
-    // A look takes copies of all that is known of each agent, so it is not taken often.
-    while !house.machine.agents().iter().all(|view| view.status.as_str() == "idle") {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    seldom("idle", || house.machine.agents().iter().all(|view| view.status.as_str() == "idle")).await;
     let ready = start.elapsed();
     let each = (heap() - before) / AGENTS as f64;
     println!("{AGENTS} agents from YAML, in memory");
@@ -79,9 +85,7 @@ async fn many() {
         (each - cell) / 1024.0
     );
     house.adopt(rounds(house.machine.clone()));
-    while !house.machine.agents().iter().all(|view| view.passivated) {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    seldom("asleep", || house.machine.agents().iter().all(|view| view.passivated)).await;
     // What has ended stays in the tree for a minute.
     tokio::time::sleep(GRAVES).await;
     drop(house.ports.table.snapshot());

@@ -34,12 +34,9 @@ const PREFETCH: u16 = 100;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-fn main() {
+fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let measured = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(measure()));
-    if let Err(error) = measured {
-        println!("the bench failed: {error}");
-    }
+    runtime?.block_on(measure())
 }
 
 async fn measure() -> Outcome<()> {
@@ -47,9 +44,7 @@ async fn measure() -> Outcome<()> {
     for (window, count) in WINDOWS {
         let vhost = shared().vhost().await;
         let bus = AmqpBus::start(&vhost.url, amqp::Options { window, ..amqp::Options::default() }).await?;
-        while bus.health().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        kit::wait::until("the bus to be well", Duration::from_secs(30), async || bus.health().await.is_ok()).await;
         bus.declare(QueueSpec { name: QUEUE.to_owned(), bindings: Vec::new(), sharing: Sharing::Competing }).await?;
         let connection = Connection::connect(&vhost.url, ConnectionProperties::default()).await?;
         let channel = bare(&connection).await?;

@@ -76,4 +76,5 @@ async fn random_kills(kills: u32, seed: u32) {
     let mut selftest = home.launch().envs(backends.variables()).spawn(&arguments);
     let status = selftest.exit(A_KILL * (kills + 20)).await;
     println!("{status}\n{}", selftest.stdout());
+    assert!(status.success(), "the selftest found the promises broken");
 }

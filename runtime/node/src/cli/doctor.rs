@@ -21,6 +21,7 @@ pub(super) fn doctor(environment: Result<Environment, env::Error>) -> Result<(),
     let mut findings = vec![
         Finding::Good("environment is readable".to_owned()),
         agents(&config),
+        providers(&config),
         data_folder(&config.data_dir),
         address(&config),
         model(&config),
@@ -92,15 +93,34 @@ fn address(config: &NodeConfig) -> Finding {
     }
 }
 
+/// What `provider: auto` would take first, by what is set. Whether it answers is seen when it is asked.
 fn model(config: &NodeConfig) -> Finding {
-    let openai = &config.providers.openai;
-    match (&openai.base_url, &openai.api_key) {
-        (Some(url), _) => Finding::Good(format!("models are asked at OPENAI_BASE_URL ({})", without_userinfo(url))),
-        (None, Some(_)) => Finding::Good("OPENAI_API_KEY is set".to_owned()),
-        (None, None) => Finding::Missing(
-            "no model: agents with `provider: auto` get the scripted stand-in; set OPENAI_API_KEY or OPENAI_BASE_URL"
-                .to_owned(),
-        ),
+    let greenroom_config::node::Providers { anthropic, openai, ollama_host, aws, .. } = &config.providers;
+    let aws_key = aws.bearer_token.is_some() || aws.access_key_id.is_some() || aws.profile.is_some();
+    if anthropic.api_key.is_some() {
+        Finding::Good("ANTHROPIC_API_KEY is set".to_owned())
+    } else if let Some(url) = &openai.base_url {
+        Finding::Good(format!("models are asked at OPENAI_BASE_URL ({})", without_userinfo(url)))
+    } else if openai.api_key.is_some() {
+        Finding::Good("OPENAI_API_KEY is set".to_owned())
+    } else if aws_key && aws.region.is_some() {
+        Finding::Good("AWS's credentials and a region are set, for Amazon Bedrock".to_owned())
+    } else if let Some(host) = ollama_host {
+        Finding::Good(format!("models are asked of Ollama (OLLAMA_HOST: {})", without_userinfo(host)))
+    } else {
+        let keys = "ANTHROPIC_API_KEY, OPENAI_API_KEY, OPENAI_BASE_URL, or AWS's credentials and AWS_REGION";
+        Finding::Missing(format!(
+            "no model: agents with `provider: auto` ask an Ollama on this machine if it runs, else get the scripted stand-in; \
+             set {keys}"
+        ))
+    }
+}
+
+/// The limits towards providers; a mistake there keeps the node from starting.
+fn providers(config: &NodeConfig) -> Finding {
+    match greenroom_config::provider_rules(&config.config_dir) {
+        Ok(_) => Finding::Good("limits towards providers are readable (providers.yaml, or the defaults)".to_owned()),
+        Err(error) => Finding::Bad(error.to_string()),
     }
 }
 
@@ -117,6 +137,6 @@ fn slack(config: &NodeConfig) -> Finding {
 fn without_userinfo(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host)),
-        None => url.to_owned(),
+        None => url.rsplit_once('@').map_or(url, |(_, host)| host).to_owned(),
     }
 }

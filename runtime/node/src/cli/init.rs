@@ -16,10 +16,13 @@ const SAMPLES: [(&str, &str); 6] = [
 
 /// Writes the samples; a file that is there already is left as it is.
 pub(super) fn init(folder: &Path) -> Result<(), Exit> {
-    let schema = serde_json::to_string_pretty(&greenroom_config::agent_schema()).map_err(Exit::failed)? + "\n";
+    let schemas = [("agent", greenroom_config::agent_schema()), ("providers", greenroom_config::providers_schema())];
     let mut files: Vec<(String, String)> =
         SAMPLES.iter().map(|(name, text)| (format!("config/agents/{name}"), (*text).to_owned())).collect();
-    files.push(("config/schema/agent.json".to_owned(), schema));
+    for (name, schema) in schemas {
+        let text = serde_json::to_string_pretty(&schema).map_err(Exit::failed)? + "\n";
+        files.push((format!("config/schema/{name}.json"), text));
+    }
     files.push((".env.example".to_owned(), env_example()));
     for (name, text) in files {
         let path = folder.join(&name);
