@@ -146,6 +146,22 @@ async fn agents_share_a_server_only_if_they_say_so_and_it_ends_with_the_last_of_
 }
 
 #[tokio::test]
+async fn who_waits_for_a_shared_server_is_told_with_the_others_that_it_does_not_start() {
+    let table = Table::new(&NodeId::new("n"));
+    let shed = shed(Some(table.clone()));
+    let tools: Vec<ToolConfig> =
+        serde_json::from_value(json!([server(json!({ "shared": true, "args": ["--fail"] }))])).unwrap();
+    let open = async |agent: &str| shed.open(&agent.parse().unwrap(), &tools).await.err().unwrap();
+    let starts = || table.places_under("mcp").iter().map(|place| place.generation).sum::<u32>();
+    let (one, other, third) = tokio::join!(open("one"), open("other"), open("third"));
+    assert!(one.reason.contains("exit status: 3"), "{one}");
+    assert_eq!((&one, &one), (&other, &third));
+    assert_eq!(starts(), 1, "it was started for all of them");
+    open("later").await;
+    assert_eq!(starts(), 2, "who comes afterwards has it tried again");
+}
+
+#[tokio::test]
 async fn a_server_has_a_place_in_the_tree_that_tells_how_it_is_and_why() {
     let table = Table::new(&NodeId::new("n"));
     let set = open_for(&shed(Some(table.clone())), "helper", json!([server(json!({}))])).await;

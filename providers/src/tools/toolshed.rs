@@ -11,6 +11,7 @@ use greenroom_config::{
     spec::{McpServer, ToolConfig},
 };
 use greenroom_contract::{AgentId, Clock, port::tool::Toolset, tree::Table};
+use tokio::time::Instant;
 
 use super::{
     builtin::Ready,
@@ -28,8 +29,15 @@ pub struct Toolshed {
     shared: Mutex<HashMap<[u8; 32], Arc<Shared>>>,
 }
 
-/// A server that agents may use together; held while it is started, so that it is started once.
-type Shared = tokio::sync::Mutex<Weak<Server>>;
+/// A server that agents may use together; locked while it is started, so that it is started once.
+type Shared = tokio::sync::Mutex<Held>;
+
+#[derive(Default)]
+struct Held {
+    server: Weak<Server>,
+    /// When it last could not be started, and why: this is also the answer for those who were waiting for that start.
+    failed: Option<(Instant, Unusable)>,
+}
 
 impl Toolshed {
     /// Tools by this environment and clock. Tool servers show how they are in `table`, if there is one.
@@ -100,18 +108,32 @@ impl Toolshed {
         let shared = {
             let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
             all.retain(|_, shared| {
-                Arc::strong_count(shared) > 1 || shared.try_lock().is_ok_and(|s| s.strong_count() > 0)
+                Arc::strong_count(shared) > 1 || shared.try_lock().is_ok_and(|held| held.server.strong_count() > 0)
             });
             Arc::clone(all.entry(identity).or_default())
         };
-        // A start has its own limit, and so has who waits for it here.
+        let waiting_since = Instant::now();
+        // A start has its own limit, and nobody waits for more than one of them.
         let mut held = shared.lock().await;
-        if let Some(server) = held.upgrade() {
+        if let Some(server) = held.server.upgrade() {
             return Ok(server);
         }
+        if let Some((at, unusable)) = &held.failed
+            && *at >= waiting_since
+        {
+            return Err(unusable.clone());
+        }
         let seat = self.seats.take(format!("mcp/{}-{}", link.name(), hex::encode(&identity[..3])));
-        let server = Arc::new(Server::start(link, seat).await?);
-        *held = Arc::downgrade(&server);
-        Ok(server)
+        match Server::start(link, seat).await {
+            Ok(server) => {
+                let server = Arc::new(server);
+                *held = Held { server: Arc::downgrade(&server), failed: None };
+                Ok(server)
+            }
+            Err(unusable) => {
+                held.failed = Some((Instant::now(), unusable.clone()));
+                Err(unusable)
+            }
+        }
     }
 }
