@@ -21,6 +21,7 @@ use super::{
     budget::{Paid, name_of},
     hash,
     journal::{Ask, Journal, Outcome, Trouble},
+    mind::Kept,
     model::{self, Broken},
     persist::persist_under,
     progress::Progress,
@@ -40,6 +41,7 @@ pub struct Context {
     pub(super) progress: Progress,
     pub(super) outbox: Vec<Outgoing>,
     pub(super) remembers: Vec<Remember>,
+    pub(super) kept: Kept,
     pub(super) checkpoint: Option<NewCheckpoint>,
     pub(super) spent: MicroUsd,
     /// What earlier attempts spent, once it was asked for.

@@ -111,6 +111,7 @@ impl Context {
             timeout: self.spec().limits.tool_timeout.0,
             life: Life::default(),
             mind: Mind::of(Arc::new(OwnMind {
+                kept: Arc::clone(&self.kept),
                 state: Arc::clone(&self.ports.state),
                 clock: Arc::clone(&self.ports.clock),
                 agent: self.claimed.agent.clone(),

@@ -5,4 +5,4 @@ mod bus;
 mod store;
 
 pub(crate) use bed::Bed;
-pub(crate) use store::Fate;
+pub(crate) use store::{Fate, Store};

@@ -29,7 +29,8 @@ pub struct Memory {
 
 /// Where a tool finds what its agent keeps in mind.
 pub trait Recall: Send + Sync + 'static {
-    /// All of it, with what the present execution has added and forgotten so far, newest first. Fails with the reason.
+    /// All of it, as it was when the present execution first asked, with what that has added and forgotten so far, newest
+    /// first. Fails with the reason.
     fn recall(&self) -> BoxFuture<'_, Result<Vec<Memory>, String>>;
 }
 
