@@ -104,7 +104,7 @@ impl Connection {
             // It may be another one when it comes back.
             Err(_) => link.set_legacy(false),
         }
-        opened.map_err(|reason| link.veil.over_words(reason))
+        opened.map_err(|reason| link.veil.over_reason(reason))
     }
 
     async fn start(link: &Arc<Link>, changed: &Arc<Notify>) -> Result<(Self, Vec<Tool>), String> {
@@ -117,7 +117,7 @@ impl Connection {
                 Self::of(service.map_err(|error| why(&error))?, signs, None, None)
             }
         };
-        connection.subscribe().await;
+        connection.subscribe(link).await;
         let tools = connection.peer.list_all_tools().await.map_err(|error| why(&error))?;
         Ok((connection, tools))
     }
@@ -135,7 +135,7 @@ impl Connection {
     }
 
     /// Stateless servers tell of changed tools only who has asked for it; the others tell everyone.
-    async fn subscribe(&mut self) {
+    async fn subscribe(&mut self, link: &Link) {
         let Some(info) = self.peer.peer_info() else { return };
         let tells = info.capabilities.tools.as_ref().and_then(|tools| tools.list_changed).unwrap_or(false);
         if info.protocol_version.has_initialize() || !tells {
@@ -145,7 +145,8 @@ impl Connection {
         match timeout(LAST_WORDS, self.peer.listen(filter)).await {
             Ok(Ok(subscription)) => self.subscription = Some(subscription),
             Ok(Err(error)) => {
-                tracing::debug!(reason = why(&error), "A tool server does not tell when its tools change.")
+                let reason = link.veil.over_reason(why(&error));
+                tracing::debug!(reason, "A tool server does not tell when its tools change.");
             }
             Err(_) => tracing::debug!("A tool server did not say whether it tells when its tools change."),
         }

@@ -9,9 +9,8 @@ use rmcp::{
 
 use super::http::NoToken;
 
-const LONGEST: usize = 300;
-
-/// The reason at the bottom of an error, in one line, without addresses: they may hold credentials.
+/// The reason at the bottom of an error, in one line, without addresses: they may hold credentials. It may hold the
+/// server's own words: for [`super::veil::Veil::over_reason`].
 pub(super) fn why(error: &(dyn Error + 'static)) -> String {
     let root = causes(error).last().unwrap_or(error);
     let mut text = root.to_string();
@@ -19,9 +18,6 @@ pub(super) fn why(error: &(dyn Error + 'static)) -> String {
         && let Some(url) = http.url()
     {
         text = text.replace(&format!(" for url ({url})"), "").replace(url.as_str(), "its address");
-    }
-    if text.chars().count() > LONGEST {
-        text = text.chars().take(LONGEST).chain(['…']).collect();
     }
     text
 }

@@ -30,7 +30,7 @@ impl Keeper {
         let mut wait = FIRST_WAIT;
         loop {
             let born = Instant::now();
-            let reason = self.serve(&mut connection).await.map(|reason| self.link.veil.over_words(reason));
+            let reason = self.serve(&mut connection).await.map(|reason| self.link.veil.over_reason(reason));
             self.state
                 .send_replace(State::Down { reason: reason.clone().unwrap_or_else(|| "it was closed".to_owned()) });
             if let Some(reason) = &reason {

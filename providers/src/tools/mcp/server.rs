@@ -114,7 +114,7 @@ impl Server {
             End::Failed(error) => error,
         };
         self.look_again.notify_one();
-        let reason = self.link.veil.over_words(why(&error));
+        let reason = self.link.veil.over_reason(why(&error));
         match self.surely_not_made(&error) {
             true => Err(self.unavailable(call.name, reason)),
             false => {
