@@ -7,15 +7,14 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    process::ChildStderr,
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
     sync::Notify,
     time::{Instant, timeout},
 };
 
 use super::link::Link;
 
-const LONGEST_LINE: u64 = 4096;
+const LONGEST_LINE: usize = 4096;
 /// How many lines are logged in each span of time; what comes besides is counted.
 const LINES: u32 = 200;
 const SPAN: Duration = Duration::from_secs(10);
@@ -59,18 +58,28 @@ impl LastWords {
 }
 
 /// Reads until the program closes its standard error.
-pub(super) async fn listen(stderr: ChildStderr, link: Arc<Link>, last: LastWords) {
+pub(super) async fn listen(stderr: impl AsyncRead + Unpin, link: Arc<Link>, last: LastWords) {
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
+    let mut was_cut = false;
     let (mut since, mut logged, mut silenced) = (Instant::now(), 0, 0_u64);
     loop {
         line.clear();
-        // A line is cut where it is too long; the rest is read as the next.
-        match (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
+        if was_cut && skip_line(&mut reader).await.is_err() {
+            break;
+        }
+        match (&mut reader).take(LONGEST_LINE as u64).read_until(b'\n', &mut line).await {
             Ok(0) | Err(_) => break,
             Ok(_) => {}
         }
-        let text = link.veil.over_words(String::from_utf8_lossy(&line).trim_end().to_owned());
+        was_cut = line.len() == LONGEST_LINE && !line.ends_with(b"\n");
+        let mut text = link.veil.over_words(String::from_utf8_lossy(&line).into_owned());
+        if was_cut {
+            // Its end may be the beginning of a secret, which the veil did not find.
+            let kept = text.chars().count().saturating_sub(link.veil.longest());
+            text = text.chars().take(kept).collect();
+        }
+        text.truncate(text.trim_end().len());
         if since.elapsed() >= SPAN {
             if silenced > 0 {
                 tracing::debug!(
@@ -92,4 +101,51 @@ pub(super) async fn listen(stderr: ChildStderr, link: Arc<Link>, last: LastWords
         }
     }
     last.all_read.notify_one();
+}
+
+/// Reads to the end of the line without keeping anything of it.
+async fn skip_line(reader: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<()> {
+    loop {
+        let read = reader.fill_buf().await?;
+        let (all, end) = (read.len(), read.iter().position(|byte| *byte == b'\n'));
+        reader.consume(end.map_or(all, |end| end + 1));
+        if end.is_some() || all == 0 {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use greenroom_config::Environment;
+    use serde_json::json;
+
+    use super::*;
+
+    async fn heard(said: &str) -> String {
+        let server = json!({ "command": "x", "env_from": { "THEIRS": "OURS" } });
+        let env = Environment::from_pairs([("OURS", "canary-of-a-program")]);
+        let link = Link::new(&serde_json::from_value(server).unwrap(), &env).unwrap();
+        let last = LastWords::default();
+        listen(said.as_bytes(), Arc::new(link), last.clone()).await;
+        last.told().await
+    }
+
+    #[tokio::test]
+    async fn a_secret_across_the_end_of_a_long_line_is_not_told() {
+        for before in (LONGEST_LINE - 20)..=LONGEST_LINE {
+            let long = format!("{}canary-of-a-program, and {}", "x".repeat(before), "so on ".repeat(2000));
+            let told = heard(&format!("{long}\nthe next line\n")).await;
+            assert!(told.ends_with("x | the next line"), "{before}: {told}");
+            assert!(!told.contains("can") && !told.contains("program"), "{before}: {told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_of_just_the_longest_length_costs_no_other_line() {
+        let full = "x".repeat(LONGEST_LINE - 1);
+        assert!(heard(&format!("{full}\nthe next line")).await.ends_with("x | the next line"));
+        let fuller = "x".repeat(LONGEST_LINE);
+        assert!(heard(&format!("{fuller}\nthe next line")).await.ends_with("x | the next line"));
+    }
 }
