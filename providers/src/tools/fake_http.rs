@@ -30,6 +30,8 @@ pub(super) struct Fake {
     pub(super) tokens_for: Option<f64>,
     /// Whether it repeats what it was sent in an error, as careless servers do.
     pub(super) leaks: bool,
+    /// What its metadata say in place of the truth.
+    pub(super) says: Option<(&'static str, Value)>,
     pub(super) seen: Mutex<Seen>,
 }
 
@@ -67,6 +69,15 @@ impl Fake {
             .with_state((Arc::clone(&fake), origin.clone()));
         let server = task::spawn_scoped("fake-mcp", async move { axum::serve(listener, router).await.unwrap() });
         Running { fake, url: format!("{origin}/mcp"), origin, _server: server }
+    }
+
+    fn metadata(&self, mut true_ones: Value) -> Json<Value> {
+        if let Some((name, said)) = &self.says
+            && true_ones.get(name).is_some()
+        {
+            true_ones[name] = said.clone();
+        }
+        Json(true_ones)
     }
 }
 
@@ -121,12 +132,12 @@ async fn answer(State((fake, _)): Shared, headers: HeaderMap, Json(message): Jso
     result.into_response()
 }
 
-async fn resource(State((_, origin)): Shared) -> Json<Value> {
-    Json(json!({ "resource": format!("{origin}/mcp"), "authorization_servers": [origin] }))
+async fn resource(State((fake, origin)): Shared) -> Json<Value> {
+    fake.metadata(json!({ "resource": format!("{origin}/mcp"), "authorization_servers": [origin] }))
 }
 
-async fn issuer(State((_, origin)): Shared) -> Json<Value> {
-    Json(json!({ "issuer": origin, "token_endpoint": format!("{origin}/token") }))
+async fn issuer(State((fake, origin)): Shared) -> Json<Value> {
+    fake.metadata(json!({ "issuer": origin, "token_endpoint": format!("{origin}/token") }))
 }
 
 async fn token(State((fake, _)): Shared, headers: HeaderMap, body: Bytes) -> Response {

@@ -89,6 +89,23 @@ async fn a_token_is_renewed_before_it_runs_out() {
 }
 
 #[tokio::test]
+async fn metadata_of_somebody_else_get_no_secret() {
+    for (says, expected) in [
+        (("resource", json!("https://other.test/mcp")), "does not speak for this tool server"),
+        (("resource", Value::Null), "does not speak for this tool server"),
+        (("issuer", json!("https://other.test")), "does not speak for the issuer"),
+        (("issuer", Value::Null), "does not speak for the issuer"),
+    ] {
+        let server = Fake { tokens_for: Some(3600.0), says: Some(says), ..Fake::default() }.start().await;
+        let oauth = json!({ "client_id_env": "ID", "client_secret_env": "SECRET" });
+        let tools = at(&server, json!({ "auth": { "oauth": oauth } }));
+        let unusable = try_open(tools, &[("ID", "greenroom"), ("SECRET", "canary")]).await.err().unwrap();
+        assert!(unusable.reason.contains(expected), "{unusable}");
+        assert!(server.fake.seen.lock().unwrap().asked_for_tokens.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn credentials_come_out_nowhere() {
     // An authorization server that refuses, and repeats what it was sent.
     let refusing = Fake::default().start().await;

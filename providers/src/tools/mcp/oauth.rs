@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST: usize = 256 * 1024;
 /// A token is renewed so long before its end, or when nine tenths of its life are over if that is later.
 const AHEAD: Duration = Duration::from_secs(60);
+const PROTECTED_RESOURCE: &str = "oauth-protected-resource";
 
 /// Who we are to the authorization server.
 pub(super) struct ClientCredentials {
@@ -66,6 +67,7 @@ struct Granted {
 
 #[derive(Deserialize)]
 struct Resource {
+    resource: Option<String>,
     authorization_servers: Vec<String>,
 }
 
@@ -164,9 +166,8 @@ impl Tokens {
                     continue;
                 }
             };
-            let same = |said: &String| said.trim_end_matches('/') == issuer.as_str().trim_end_matches('/');
-            if !found.issuer.as_ref().is_none_or(same) {
-                return Err(format!("{} speaks for another issuer", shown(&url)));
+            if !found.issuer.is_some_and(|said| is_same(&said, &issuer)) {
+                return Err(format!("{} does not speak for the issuer that was asked (RFC 8414)", shown(&url)));
             }
             let url: Url = found.token_endpoint.parse().map_err(|_| "the token endpoint is no address".to_owned())?;
             if !is_safe(&url) {
@@ -181,8 +182,11 @@ impl Tokens {
 
     async fn find_issuer(&self) -> Result<Url, String> {
         let resource = &self.credentials.resource;
-        for url in well_known(resource, "oauth-protected-resource") {
-            let Ok(found) = ask::<Resource>(self.http.get(url)).await else { continue };
+        for url in well_known(resource, PROTECTED_RESOURCE) {
+            let Ok(found) = ask::<Resource>(self.http.get(url.clone())).await else { continue };
+            if !found.resource.is_some_and(|said| speaks_for(&url, &said, resource)) {
+                return Err(format!("{} does not speak for this tool server (RFC 9728)", shown(&url)));
+            }
             let Some(issuer) = found.authorization_servers.first() else { continue };
             let issuer: Url = issuer.parse().map_err(|_| "the authorization server is no address".to_owned())?;
             return match is_safe(&issuer) {
@@ -193,6 +197,18 @@ impl Tokens {
         // Servers before June 2025 are their own authorization servers.
         resource.join("/").map_err(|error| error.to_string())
     }
+}
+
+/// Whether metadata at `place` that is said to be of `said` is that of `resource`. At the place for the whole host, the host
+/// may stand for all that it has.
+fn speaks_for(place: &Url, said: &str, resource: &Url) -> bool {
+    let is_host = || resource.join("/").is_ok_and(|host| is_same(said, &host));
+    is_same(said, resource) || (place.path().ends_with(PROTECTED_RESOURCE) && is_host())
+}
+
+/// Whether a server's name for something is this address. A slash at the end is written by some and left out by others.
+fn is_same(said: &str, url: &Url) -> bool {
+    said.trim_end_matches('/') == url.as_str().trim_end_matches('/')
 }
 
 /// Whether a secret may be sent there: encrypted, or not leaving the machine.
@@ -262,5 +278,29 @@ fn refusal(status: StatusCode, body: &[u8]) -> String {
     match code {
         Some(code) => format!("{status} ({code})"),
         None => status.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_of_a_resource_is_its_own_or_its_host_s() {
+        let ours: Url = "https://tools.test/mcp".parse().unwrap();
+        let places = well_known(&ours, PROTECTED_RESOURCE);
+        let [own, host] = &places[..] else { panic!("there are two places") };
+        for (place, said, fits) in [
+            (own, "https://tools.test/mcp", true),
+            (own, "https://tools.test/mcp/", true),
+            (own, "https://tools.test", false),
+            (own, "https://tools.test/other", false),
+            (host, "https://tools.test/", true),
+            (host, "https://tools.test/mcp", true),
+            (host, "https://tools.test/other", false),
+            (host, "https://other.test", false),
+        ] {
+            assert_eq!(speaks_for(place, said, &ours), fits, "{said} at {place}");
+        }
     }
 }
