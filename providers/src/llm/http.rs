@@ -2,6 +2,8 @@
 
 use std::{error::Error, time::Duration};
 
+use crate::Unusable;
+
 /// The client that [`crate::Providers`] takes, one for all agents of a node. It has no total time-out, because an
 /// answer may stream for minutes; every call has its own limit of silence instead. Redirects are not followed, so that
 /// a key never travels to a host that nobody named. A process-wide rustls crypto provider must be installed before.
@@ -15,6 +17,11 @@ pub(crate) fn http_client_builder() -> reqwest::ClientBuilder {
         .user_agent(concat!("greenroom/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(10))
         .redirect(reqwest::redirect::Policy::none())
+}
+
+/// Says that a client of [`http_client_builder`] could not be made.
+pub(crate) fn no_http_client(error: reqwest::Error) -> Unusable {
+    Unusable::new(format!("no HTTP client can be made ({error})"), "check the machine's TLS certificates")
 }
 
 /// The whole chain of causes in one line, without the address: it may hold credentials.

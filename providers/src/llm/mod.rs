@@ -43,5 +43,5 @@ mod wire;
 mod testing;
 
 pub use http::http_client;
-pub(crate) use http::{describe, http_client_builder, shown};
+pub(crate) use http::{describe, http_client_builder, no_http_client, shown};
 pub use registry::Providers;

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     Unusable,
-    llm::{http_client_builder, shown},
+    llm::{http_client_builder, no_http_client, shown},
 };
 
 /// Of our own environment, a child sees these, because programs do not start without them, and nothing else.
@@ -140,9 +140,7 @@ impl Link {
 /// A client that opens a connection for each call. One kept from the last call may be closed by the server at the
 /// moment of the next, and then nobody knows whether that call happened.
 fn client() -> Result<Client, Unusable> {
-    http_client_builder().pool_max_idle_per_host(0).build().map_err(|error| {
-        Unusable::new(format!("no HTTP client can be made ({error})"), "check the machine's TLS certificates")
-    })
+    http_client_builder().pool_max_idle_per_host(0).build().map_err(no_http_client)
 }
 
 fn variables(

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use greenroom_contract::{
     execution::Effect,
     port::{
-        llm::Image,
+        llm::{Image, PICTURES},
         tool::{Answer, Call, ToolSpec},
     },
 };
@@ -20,8 +20,6 @@ const KEY: &str = "greenroom/idempotency-key";
 /// What stands for a kind of content that the SDK learns after this was written.
 const UNKNOWN: &str = "[content of an unknown kind]";
 
-/// The pictures that models take.
-const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 /// The largest picture that is handed on, in base64, and how many of one answer are.
 const LARGEST_PICTURE: usize = 5 * 1024 * 1024;
 const MOST_PICTURES: usize = 8;

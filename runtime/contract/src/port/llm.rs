@@ -81,6 +81,9 @@ pub struct Image {
     pub data: String,
 }
 
+/// The media types of the pictures that models take; no other is handed to one.
+pub const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+
 /// A request for a tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToolUse {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Unusable,
-    llm::{describe, http_client_builder, shown},
+    llm::{describe, http_client_builder, no_http_client, shown},
     tools::{limit::MAX_BYTES, pattern::fits},
 };
 
@@ -40,9 +40,7 @@ impl HttpFetch {
         if !tool.private_addresses {
             client = client.dns_resolver(Arc::new(PublicOnly));
         }
-        let client = client.build().map_err(|error| {
-            Unusable::new(format!("no HTTP client can be made ({error})"), "check the machine's TLS certificates")
-        })?;
+        let client = client.build().map_err(no_http_client)?;
         Ok(Self {
             client,
             hosts: tool.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),

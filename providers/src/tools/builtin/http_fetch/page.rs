@@ -1,7 +1,10 @@
 //! What is told of an answer of the web.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use greenroom_contract::port::{llm::Image, tool::Answer};
+use greenroom_contract::port::{
+    llm::{Image, PICTURES},
+    tool::Answer,
+};
 use reqwest::StatusCode;
 
 /// What came, as far as it was read.
@@ -23,7 +26,7 @@ impl Page {
         let mut answer = if is_text(&media, &body) {
             let note = if cut { format!("\n[cut here, after {} bytes]", body.len()) } else { String::new() };
             Answer::text(format!("{head}\n\n{}{note}", decoded(&kind, &body)))
-        } else if ["image/png", "image/jpeg", "image/gif", "image/webp"].contains(&media.as_str()) && !cut {
+        } else if PICTURES.contains(&media.as_str()) && !cut {
             let image = Image { media_type: media, data: STANDARD.encode(&body) };
             Answer { images: vec![image], ..Answer::text(format!("{head}\n\n[a picture]")) }
         } else {
