@@ -101,6 +101,17 @@ async fn one_tool_s_effect_is_said_apart() {
 }
 
 #[tokio::test]
+async fn closing_ends_a_server_in_the_middle_of_a_call() {
+    let set = opened(json!([server(json!({}))])).await;
+    let pid = said(&set, "pid", json!({})).await;
+    let (late, ()) = tokio::join!(set.call(call("slow", json!({ "ms": 60_000 }))), async {
+        set.close().await;
+        assert!(!is_alive(&pid), "it is gone when closing is over");
+    });
+    assert!(matches!(late, Err(Error::OutcomeUnknown { .. })), "{late:?}");
+}
+
+#[tokio::test]
 async fn what_a_server_started_ends_with_it() {
     for close in [true, false] {
         let set = opened(json!([server(json!({}))])).await;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     builtin::Ready,
-    mcp::{Link, Rules, Server, View},
+    mcp::{Lease, Link, Rules, View},
     seat::Seats,
     set::Set,
 };
@@ -34,7 +34,7 @@ type Shared = tokio::sync::Mutex<Held>;
 
 #[derive(Default)]
 struct Held {
-    server: Weak<Server>,
+    server: Weak<Lease>,
     /// When it last could not be started, and why: this is also the answer for those who were waiting for that start.
     failed: Option<(Instant, Unusable)>,
 }
@@ -97,13 +97,13 @@ impl Toolshed {
             true => self.shared(link).await?,
             false => {
                 let seat = self.seats.take(format!("agents/{agent}/mcp/{name}"));
-                Arc::new(Server::start(link, seat).await?)
+                Lease::start(link, seat).await?
             }
         };
         Ok(View::new(name, rules, server))
     }
 
-    async fn shared(&self, link: Link) -> Result<Arc<Server>, Unusable> {
+    async fn shared(&self, link: Link) -> Result<Arc<Lease>, Unusable> {
         let identity = link.identity();
         let shared = {
             let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,9 +124,8 @@ impl Toolshed {
             return Err(unusable.clone());
         }
         let seat = self.seats.take(format!("mcp/{}-{}", link.name(), hex::encode(&identity[..3])));
-        match Server::start(link, seat).await {
+        match Lease::start(link, seat).await {
             Ok(server) => {
-                let server = Arc::new(server);
                 *held = Held { server: Arc::downgrade(&server), failed: None };
                 Ok(server)
             }

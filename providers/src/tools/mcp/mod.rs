@@ -28,5 +28,5 @@ mod view;
 
 pub(super) use link::Link;
 pub(super) use rules::Rules;
-pub(super) use server::Server;
+pub(super) use server::Lease;
 pub(super) use view::View;

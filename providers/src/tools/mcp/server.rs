@@ -31,7 +31,7 @@ use super::{
 use crate::{Unusable, tools::seat::Seat};
 
 /// One tool server, of one agent or of several.
-pub(in crate::tools) struct Server {
+pub(super) struct Server {
     link: Arc<Link>,
     state: watch::Receiver<State>,
     /// Wakes the keeper to list the tools again, by which it also learns whether the server still answers.
@@ -41,6 +41,9 @@ pub(in crate::tools) struct Server {
     /// Dropped with the server: the keeper then ends it.
     _stop_on_drop: DropGuard,
 }
+
+/// A server in the hands of those who may end it. The calls that are under way hold the server, and not this.
+pub(in crate::tools) struct Lease(Arc<Server>);
 
 /// Whether the server answers.
 #[derive(Clone)]
@@ -57,9 +60,27 @@ pub(super) enum Outcome {
     Refused(String),
 }
 
+impl Lease {
+    /// Starts a server, and a keeper that looks after it. Fails when it cannot be reached now.
+    pub(in crate::tools) async fn start(link: Link, seat: Seat) -> Result<Arc<Self>, Unusable> {
+        Server::start(link, seat).await.map(|server| Arc::new(Self(Arc::new(server))))
+    }
+
+    /// The server, for a call.
+    pub(super) fn server(&self) -> Arc<Server> {
+        Arc::clone(&self.0)
+    }
+
+    /// Gives it back. The last to do so ends the server, whatever calls are under way, and waits until it is gone.
+    pub(super) async fn give_back(self: Arc<Self>) {
+        if let Some(Self(server)) = Arc::into_inner(self) {
+            server.close().await;
+        }
+    }
+}
+
 impl Server {
-    /// Starts the server, and a keeper that looks after it. Fails when it cannot be reached now.
-    pub(in crate::tools) async fn start(link: Link, seat: Seat) -> Result<Self, Unusable> {
+    async fn start(link: Link, seat: Seat) -> Result<Self, Unusable> {
         let link = Arc::new(link);
         let look_again = Arc::new(Notify::new());
         let (connection, tools) = Connection::open(&link, &look_again).await.map_err(|reason| {
@@ -125,7 +146,7 @@ impl Server {
     }
 
     /// Ends the server, and resolves when it is gone.
-    pub(in crate::tools) async fn close(&self) {
+    async fn close(&self) {
         self.stop.cancel();
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(keeper) = keeper

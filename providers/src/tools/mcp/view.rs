@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::{
     rules::Rules,
-    server::{Outcome, Server},
+    server::{Lease, Outcome, Server},
     translate,
 };
 use crate::tools::limit;
@@ -25,7 +25,7 @@ pub(in crate::tools) struct View {
     name: String,
     rules: Rules,
     /// Nothing when the view was closed.
-    server: Mutex<Option<Arc<Server>>>,
+    server: Mutex<Option<Arc<Lease>>>,
     seen: Mutex<Seen>,
 }
 
@@ -37,7 +37,7 @@ struct Seen {
 }
 
 impl View {
-    pub(in crate::tools) fn new(name: String, rules: Rules, server: Arc<Server>) -> Self {
+    pub(in crate::tools) fn new(name: String, rules: Rules, server: Arc<Lease>) -> Self {
         Self { name, rules, server: Mutex::new(Some(server)), seen: Mutex::default() }
     }
 
@@ -92,15 +92,15 @@ impl View {
         Ok(answer)
     }
 
-    /// Ends the server, unless others use it too, and resolves when it is gone.
+    /// Ends the server, unless other views have it too, and resolves when it is gone. Calls that are under way fail.
     pub(in crate::tools) async fn close(&self) {
-        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(server) = server.and_then(Arc::into_inner) {
-            server.close().await;
+        let lease = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(lease) = lease {
+            lease.give_back().await;
         }
     }
 
     fn server(&self) -> Option<Arc<Server>> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.server.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|lease| lease.server())
     }
 }
