@@ -1,8 +1,20 @@
-//! No secret in any log, answer or error: canaries are planted, and everything that comes out is searched.
+//! No secret in any log, answer or error, and none on the disk: canaries are planted, and everything that comes out or is
+//! kept is searched.
 
-use std::sync::Arc;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use axum::{Json, Router, http::HeaderMap, routing::post};
+use axum::{
+    Json, Router,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
 use kit::{
     model::{ModelServer, Reply},
     node::Home,
@@ -16,6 +28,42 @@ use crate::cast::{SOON, agent};
 
 const KEY: &str = "sk-canary-of-the-model-key";
 const TOKEN: &str = "canary-of-the-api-token";
+
+/// Fails if a secret stands in what was seen.
+fn told_nowhere(seen: &[(&str, String)], secrets: &[&str]) {
+    for (place, text) in seen {
+        for secret in secrets {
+            let at = text.find(secret).map(|at| &text.as_bytes()[at.saturating_sub(200)..(at + 200).min(text.len())]);
+            assert!(at.is_none(), "{place} tells a secret: {:?}", at.map(String::from_utf8_lossy));
+        }
+    }
+}
+
+/// Fails if a secret stands in a file of the node's data folder: the store, its write-ahead log, or any other.
+fn kept_nowhere(home: &Home, secrets: &[&str]) {
+    let files = files_under(&home.data());
+    for kept in ["greenroom.db", "greenroom.db-wal"] {
+        assert!(files.iter().any(|(file, text)| file.ends_with(kept) && !text.is_empty()), "{kept} is not searched");
+    }
+    for (file, text) in files {
+        told_nowhere(&[(file.as_str(), text)], secrets);
+    }
+}
+
+fn files_under(folder: &Path) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match path.is_dir() {
+            true => files.extend(files_under(&path)),
+            false => {
+                let bytes = std::fs::read(&path).unwrap_or_default();
+                files.push((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
+            }
+        }
+    }
+    files
+}
 
 #[tokio::test]
 async fn planted_secrets_come_out_nowhere() {
@@ -50,12 +98,9 @@ async fn planted_secrets_come_out_nowhere() {
     seen.push(("the node's output", node.process.stdout() + &node.process.stderr()));
 
     let response_url = reply.path;
-    for (place, text) in &seen {
-        for secret in [KEY, TOKEN, slack.secret(), "xoxb-kit-token", &response_url] {
-            let at = text.find(secret).map(|at| text[at.saturating_sub(200)..].chars().take(400).collect::<String>());
-            assert!(at.is_none(), "{place} tells a secret: {at:?}");
-        }
-    }
+    told_nowhere(&seen, &[KEY, TOKEN, slack.secret(), "xoxb-kit-token", &response_url]);
+    // The address at which an answer is owed is kept until it is sent.
+    kept_nowhere(&home, &[KEY, TOKEN, slack.secret(), "xoxb-kit-token"]);
 }
 
 const ANTHROPIC_KEY: &str = "sk-ant-canary-of-anthropic";
@@ -104,12 +149,9 @@ async fn keys_of_anthropic_and_aws_come_out_nowhere() {
         seen.push((path, kit::http::send(node.request("GET", path)).await.expect(200).text));
     }
     seen.push(("the node's output", node.process.stdout() + &node.process.stderr()));
-    for (place, text) in &seen {
-        for secret in [ANTHROPIC_KEY, AWS[0].1, AWS[1].1, AWS[2].1] {
-            let at = text.find(secret).map(|at| text[at.saturating_sub(200)..].chars().take(400).collect::<String>());
-            assert!(at.is_none(), "{place} tells a secret: {at:?}");
-        }
-    }
+    let secrets = [ANTHROPIC_KEY, AWS[0].1, AWS[1].1, AWS[2].1];
+    told_nowhere(&seen, &secrets);
+    kept_nowhere(&home, &secrets);
 }
 
 /// What AWS's own chain finds is used like what stands in the environment, and told as little.
@@ -139,8 +181,8 @@ async fn a_profile_of_aws_is_found_and_told_nowhere() {
     let signature = bedrock.asked()[0].header("authorization").unwrap_or_default().to_owned();
     assert!(signature.contains("AKIA-canary-of-a-profile") && signature.contains("/eu-north-1/"), "{signature}");
     seen = seen + &node.process.stdout() + &node.process.stderr();
-    let at = seen.find("canary").map(|at| seen[at.saturating_sub(200)..].chars().take(400).collect::<String>());
-    assert!(at.is_none(), "a secret is told: {at:?}");
+    told_nowhere(&[("what comes out", seen)], &["canary"]);
+    kept_nowhere(&home, &["canary"]);
 }
 
 const HEADER: &str = "canary-of-a-header";
@@ -156,12 +198,13 @@ async fn the_secrets_of_tool_servers_come_out_nowhere() {
     let address = leaky().await;
     let tools = format!(
         "tools:\n  - mcp: {{url: \"http://{address}/mcp\", headers_from: {{X-Api-Key: A_HEADER}}, auth: {{oauth: \
-         {{client_id_env: A_CLIENT, client_secret_env: A_CLIENT, token_url: \"http://{address}/token\"}}}}}}\n{}\n",
+         {{client_id_env: A_CLIENT, client_secret_env: A_CLIENT}}}}}}\n{}\n",
         home.mcp_tool("none").replacen("mcp: {", "mcp: {env_from: {GIVEN: A_VARIABLE}, ", 1)
     );
     home.agent("keeper", &agent("keeper", &model, &tools));
     model.rule(|asked| match asked.turn() {
         0 => Reply::tools(&[("leak", json!({})), ("lookup_ticket", json!({"id": "7"}))]),
+        1 => Reply::tool("leak", json!({"refuse": true})),
         _ => Reply::text(asked.tool_results().join("\n")),
     });
     let launch = home.launch().env("GREENROOM_LOG", "trace").env("A_HEADER", HEADER).env("A_CLIENT", CLIENT);
@@ -169,6 +212,7 @@ async fn the_secrets_of_tool_servers_come_out_nowhere() {
     let answered = node.ask("keeper", "use them").await.expect(200);
     assert!(answered.text.contains("I was sent") && answered.text.contains("***"), "{}", answered.text);
     assert!(answered.text.contains("ticket 7 is open"), "{}", answered.text);
+    assert!(answered.text.contains("(invalid_client)"), "no token was refused: {}", answered.text);
     let mut seen = vec![("an answer", answered.text)];
     for path in ["/health", "/v1/agents", "/v1/agents/keeper", "/v1/tree", "/v1/executions"] {
         seen.push((path, node.get(path).await.expect(200).text));
@@ -176,20 +220,23 @@ async fn the_secrets_of_tool_servers_come_out_nowhere() {
     let id = node.executions("keeper").await[0]["execution_id"].as_str().unwrap_or_default().to_owned();
     seen.push(("the journal", node.get(&format!("/v1/executions/{id}")).await.expect(200).text));
     seen.push(("the node's output", node.process.stdout() + &node.process.stderr()));
-    for (place, text) in &seen {
-        for secret in [HEADER, CLIENT, GRANTED, GIVEN] {
-            let at = text.find(secret).map(|at| text[at.saturating_sub(200)..].chars().take(400).collect::<String>());
-            assert!(at.is_none(), "{place} tells a secret: {at:?}");
-        }
-    }
+    assert!(seen.iter().any(|(_, text)| text.contains("I was given ***")), "the program's words are in no log");
+    let secrets = [HEADER, CLIENT, GRANTED, GIVEN];
+    told_nowhere(&seen, &secrets);
+    kept_nowhere(&home, &secrets);
 }
 
-/// A tool server that repeats what it is sent, and gives out the tokens that it wants.
+/// A tool server that repeats what it is sent, and gives out the tokens that it wants. A call that says `refuse` is not let
+/// in, and no token is given for it then, once.
 async fn leaky() -> std::net::SocketAddr {
-    async fn answer(headers: HeaderMap, Json(message): Json<Value>) -> Json<Value> {
+    async fn answer(headers: &HeaderMap, message: Value, refuses: &AtomicBool) -> Response {
         let id = message["id"].clone();
         let good = headers.get("authorization").is_some_and(|sent| sent == &format!("Bearer {GRANTED}"))
             && headers.get("x-api-key").is_some_and(|sent| sent == HEADER);
+        if message["params"]["arguments"]["refuse"] == true {
+            refuses.store(true, Ordering::SeqCst);
+            return (StatusCode::UNAUTHORIZED, [("www-authenticate", "Bearer")]).into_response();
+        }
         let result = match message["method"].as_str().unwrap_or_default() {
             "initialize" if good => json!({
                 "protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
@@ -198,18 +245,44 @@ async fn leaky() -> std::net::SocketAddr {
             "tools/list" => json!({"tools": [{"name": "leak", "inputSchema": {"type": "object"}}]}),
             _ => {
                 let error = json!({"code": -32601, "message": format!("I was sent {headers:?}")});
-                return Json(json!({"jsonrpc": "2.0", "id": id, "error": error}));
+                return Json(json!({"jsonrpc": "2.0", "id": id, "error": error})).into_response();
             }
         };
-        Json(json!({"jsonrpc": "2.0", "id": id, "result": result}))
+        Json(json!({"jsonrpc": "2.0", "id": id, "result": result})).into_response()
     }
-    let token = || async { Json(json!({"access_token": GRANTED, "token_type": "Bearer", "expires_in": 3600})) };
-    let router = Router::new().route("/mcp", post(answer)).route("/token", post(token));
+    async fn token(credentials: &str, refuses: &AtomicBool) -> Response {
+        assert!(credentials.contains(CLIENT), "who asks does not say who it is: {credentials}");
+        if refuses.swap(false, Ordering::SeqCst) {
+            let refusal = json!({"error": "invalid_client", "error_description": format!("not with {credentials}")});
+            return (StatusCode::UNAUTHORIZED, Json(refusal)).into_response();
+        }
+        Json(json!({"access_token": GRANTED, "token_type": "Bearer", "expires_in": 3600})).into_response()
+    }
     let (listener, address) = match TcpListener::bind("127.0.0.1:0").await.and_then(|l| l.local_addr().map(|a| (l, a)))
     {
         Ok(bound) => bound,
         Err(error) => panic!("no port: {error}"),
     };
+    let origin = format!("http://{address}");
+    let resource = json!({"resource": format!("{origin}/mcp"), "authorization_servers": [origin]});
+    // The credentials come in the body, where they can be read.
+    let issuer = json!({
+        "issuer": origin, "token_endpoint": format!("{origin}/token"),
+        "token_endpoint_auth_methods_supported": ["client_secret_post"]
+    });
+    let refuses = Arc::new(AtomicBool::new(false));
+    let refuses_too = Arc::clone(&refuses);
+    let router =
+        Router::new()
+            .route(
+                "/mcp",
+                post(|headers: HeaderMap, Json(message): Json<Value>| async move {
+                    answer(&headers, message, &refuses).await
+                }),
+            )
+            .route("/token", post(|credentials: String| async move { token(&credentials, &refuses_too).await }))
+            .route("/.well-known/oauth-protected-resource/mcp", get(|| async { Json(resource) }))
+            .route("/.well-known/oauth-authorization-server", get(|| async { Json(issuer) }));
     greenroom_contract::task::spawn("leaky", async move { axum::serve(listener, router).await });
     address
 }

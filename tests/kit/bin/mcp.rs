@@ -8,10 +8,12 @@
 //!
 //! Other tools: `lookup_ticket {id}`, `charge {amount}`, `slow {until}` (answers when the file `until` exists), `broken`
 //! (answers with an error), `crash` (ends the process in the middle of the call).
+//!
+//! It repeats the value of its variable `GIVEN`, if it has one, on its standard error, as talkative programs do.
 
 use std::{
     fs::{self, OpenOptions},
-    io::{BufRead, Write, stdin, stdout},
+    io::{BufRead, Write, stderr, stdin, stdout},
     os::unix::process::parent_id,
     path::Path,
     process::ExitCode,
@@ -25,6 +27,9 @@ fn main() -> ExitCode {
     let Some(count_file) = std::env::args().nth(1) else {
         return ExitCode::from(2);
     };
+    if let Ok(given) = std::env::var("GIVEN") {
+        writeln!(stderr(), "I was given {given}").ok();
+    }
     for line in stdin().lock().lines() {
         let Ok(line) = line else { break };
         let Ok(message) = serde_json::from_str::<Value>(&line) else { continue };
