@@ -138,13 +138,14 @@ async fn init_makes_a_home_that_runs() {
 async fn doctor_names_what_is_missing_and_the_remedy() {
     let home = Home::new();
     home.agent("echo", &saying("echo", "hi"));
-    let finished = home.launch().run(&["doctor"]).await;
+    let bare = || home.launch().without("OPENAI_API_KEY");
+    let finished = bare().run(&["doctor"]).await;
     let said = finished.all();
     assert!(said.contains("SLACK_SIGNING_SECRET"), "{said}");
     assert!(said.contains("no model") && said.contains("ANTHROPIC_API_KEY, OPENAI_API_KEY"), "{said}");
     for (name, value) in [("ANTHROPIC_API_KEY", "sk-doctor"), ("OPENAI_API_KEY", "sk-doctor"), ("OLLAMA_HOST", "box:1")]
     {
-        let said = home.launch().env(name, value).run(&["doctor"]).await.all();
+        let said = bare().env(name, value).run(&["doctor"]).await.all();
         assert!(said.contains(name) && !said.contains("no model") && !said.contains("sk-doctor"), "{said}");
     }
     let wrong = std::fs::write(home.path().join("config/providers.yaml"), "limits: [\n");
