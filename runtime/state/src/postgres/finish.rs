@@ -21,7 +21,7 @@ use super::{
     fault::{Fault, Job},
     journal::verdict,
     options::Now,
-    relay::LEASE_MS,
+    relay::HANDED_MS,
     settling::{Outcomes, Settling},
     store::PostgresState,
     undelivered,
@@ -196,7 +196,7 @@ async fn write(batch: &[Finishing], conn: &mut PgConnection, now: Now) -> Job<Ve
         .bind(messages().map(|(_, place, _)| place).collect::<Vec<_>>())
         .bind(messages().map(|(.., body)| body).collect::<Vec<_>>())
         .bind(rows().map(|(ord, (row, ..))| batch[ord as usize - 1].lease_to(row)).collect::<Vec<_>>())
-        .bind(LEASE_MS)
+        .bind(HANDED_MS)
         .bind(memories().map(|(ord, _)| ord).collect::<Vec<_>>())
         .bind(memories().map(|(_, remember)| remember.key.as_str()).collect::<Vec<_>>())
         .bind(memories().map(|(_, remember)| remember.text.as_deref()).collect::<Vec<_>>())

@@ -25,8 +25,13 @@ use crate::{
     row::{EVENT, REPLY, ReplyBody},
 };
 
-/// How long a relay has a row before another may take it.
-pub(super) const LEASE_MS: i64 = 30_000;
+/// How long a relay has a row that it took before another may take it.
+const LEASE_MS: i64 = 30_000;
+/// How long it has a row that is handed to it with its commit: should nobody hear of that commit, the event is late by this.
+/// The relay publishes such a row at once and has it marked half a second later. One that it holds for longer, because the
+/// bus or the store is slow, is taken again by whoever looks first: by itself, which knows it and only holds it on, or by
+/// another node, which publishes it once more; the inbox takes it once, as after a claim's lease.
+pub(super) const HANDED_MS: i64 = 5_000;
 /// The relay's calls go over one lane, so that they keep their order.
 const OUTBOX: &str = "outbox";
 

@@ -13,7 +13,7 @@ use super::{
     columns::Columns,
     fault::{Fault, Job},
     options::Now,
-    relay::LEASE_MS,
+    relay::HANDED_MS,
     row,
     store::PostgresState,
 };
@@ -104,7 +104,7 @@ async fn write(batch: &[Submitting], conn: &mut PgConnection, now: Now) -> Job<V
         .bind(rows().map(|row| row.trace_id.to_string()).collect::<Vec<_>>())
         .bind(batch.iter().map(|one| one.body.as_slice()).collect::<Vec<_>>())
         .bind(batch.iter().map(|one| one.node.as_ref().map(NodeId::as_str)).collect::<Vec<_>>())
-        .bind(LEASE_MS)
+        .bind(HANDED_MS)
         .fetch_all(conn)
         .await?;
     // No two of a batch have one event: their keys would be the same.

@@ -20,8 +20,11 @@ use crate::{
     row::{EVENT, REPLY, ReplyBody},
 };
 
-/// How long a relay has a row before another may take it.
-pub(super) const LEASE_MS: i64 = 30_000;
+/// How long the relay has a row that it took before it comes free.
+const LEASE_MS: i64 = 30_000;
+/// How long it has a row that is handed to it with its commit: should nobody hear of that commit, the event is late by this.
+/// The relay publishes such a row at once and has it marked half a second later; one that it still holds it knows again.
+pub(super) const HANDED_MS: i64 = 5_000;
 
 struct Due {
     id: i64,

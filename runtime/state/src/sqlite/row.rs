@@ -3,7 +3,7 @@
 use greenroom_contract::{AgentId, EventId, ExecutionId, NodeId, port::state::OutboxId};
 use rusqlite::{Connection, params};
 
-use super::{job::run, relay::LEASE_MS};
+use super::{job::run, relay::HANDED_MS};
 use crate::row::NewRow;
 
 impl NewRow {
@@ -53,7 +53,7 @@ impl NewRow {
                 now,
                 self.body,
                 node.map(NodeId::as_str),
-                node.map(|_| now + LEASE_MS),
+                node.map(|_| now + HANDED_MS),
             ],
         )?;
         Ok((written == 1).then(|| OutboxId(conn.last_insert_rowid())))

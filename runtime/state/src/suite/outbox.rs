@@ -3,13 +3,13 @@
 use greenroom_contract::{
     ReplyTo, TraceId,
     event::SlackReply,
-    port::state::{Finish, OutboxOutcome, OutboxRow, Outgoing},
+    port::state::{Finish, OutboxOutcome, OutboxRow, Outgoing, Submission},
 };
 use serde_json::json;
 
 use super::{
     Stage,
-    stage::{agent, end, event_of, node, secs, succeeded},
+    stage::{agent, end, event_for, event_of, node, secs, succeeded},
 };
 
 /// In order of their writing, and while one relay has a row no other gets it.
@@ -43,6 +43,16 @@ pub async fn a_dead_relays_rows_come_free(stage: Stage) {
     assert_eq!(claims(&b).await, 1, "its node has started again");
     stage.clock.advance(secs(60));
     assert_eq!(claims(&b).await, 1, "its lease has run out");
+}
+
+/// A caller may never hear of the row that was leased with its submission: it is nobody's for a few seconds only.
+pub async fn a_row_that_nobody_hands_over_comes_free_soon(stage: Stage) {
+    let support = agent("support");
+    let submission = Submission { event: event_for(&support, json!(1)), agent: Some(support.clone()) };
+    let leased = stage.state.submit_leased(submission, &node("a")).await.unwrap().1.is_some();
+    assert_eq!(stage.due().await.len(), usize::from(!leased));
+    stage.clock.advance(secs(6));
+    assert_eq!(stage.due().await.len(), usize::from(leased));
 }
 
 /// Not before; with its attempts counted.
