@@ -25,6 +25,8 @@ pub(super) async fn migrate(conn: &mut PgConnection, schema: &str) -> Job<()> {
     // Others may be at it for longer than a statement may otherwise wait.
     sqlx::raw_sql("SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'").execute(&mut *tx).await?;
     sqlx::query(LOCK).bind(schema).execute(&mut *tx).await?;
+    // An index on a large table takes as long as it takes.
+    sqlx::raw_sql("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
     if !sqlx::query_scalar::<_, bool>(EXISTS).bind(schema).fetch_one(&mut *tx).await? {
         // The name was checked when the options were read.
         sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).execute(&mut *tx).await?;

@@ -94,7 +94,8 @@ impl Shelf {
     }
 }
 
-/// Executions that ended here and that nobody has asked for yet: Redis cannot have them.
+/// Executions that ended here and that nobody has asked this process for yet. Redis has them only if another node was
+/// asked, so that the durable store is asked straight away.
 #[derive(Debug, Default)]
 pub(super) struct JustEnded(Mutex<Ends>);
 
