@@ -41,8 +41,8 @@ use super::{
 ///
 /// Beyond what the port promises: writes about one execution, and about one outbox, take effect in the order in which
 /// their futures were first polled, on whatever connection; between different ones only awaiting one before the next
-/// orders them. It outlives the server: while that is away every call fails as `Unavailable` within a few seconds, and
-/// when it is back the next one succeeds.
+/// orders them, and so it is between any of them and a reservation. It outlives the server: while that is away every call
+/// fails as `Unavailable` within a few seconds, and when it is back the next one succeeds.
 #[derive(Clone)]
 pub struct PostgresState {
     lanes: Arc<[mpsc::Sender<Waiting>]>,
@@ -50,6 +50,8 @@ pub struct PostgresState {
     leases: mpsc::Sender<Waiting>,
     /// The lane of housekeeping: nobody's write waits for it. It connects when it is first needed.
     chores: mpsc::Sender<Waiting>,
+    /// The lane of reservations, which wait for those of other nodes. It connects when it is first needed.
+    reservations: mpsc::Sender<Waiting>,
     readers: Readers,
     place: Place,
     time: Time,
@@ -82,6 +84,7 @@ impl PostgresState {
             lanes: (0..options.writers.max(1)).map(|_| lane()).collect(),
             leases: lane(),
             chores: lane(),
+            reservations: lane(),
             readers: Readers::new(server.clone(), options.time.clone(), options.readers),
             place,
             time: options.time,
@@ -149,6 +152,16 @@ impl PostgresState {
         F: for<'c> Fn(&'c mut PgConnection, Now) -> BoxFuture<'c, Job<T>> + Send + Sync + 'static,
     {
         let lane = Lane { sender: &self.chores, place: &self.place };
+        lane.single(vec![0], true, None, call).await
+    }
+
+    /// Sets money aside, in one transaction.
+    pub(super) async fn reservation<T, F>(&self, call: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut PgConnection, Now) -> BoxFuture<'c, Job<T>> + Send + Sync + 'static,
+    {
+        let lane = Lane { sender: &self.reservations, place: &self.place };
         lane.single(vec![0], true, None, call).await
     }
 
