@@ -22,6 +22,8 @@ const BATCH: u32 = 500;
 const BREATH: Duration = Duration::from_millis(25);
 /// How long one call may take. What it did stands; the rest is done another time.
 const CALL: Duration = Duration::from_secs(30);
+/// Rounds in a row that may fail before it is worth a warning: while the store is away it cannot delete either.
+const FAILURES: u32 = 3;
 
 /// The duty as a service of the node: at its start and then every minute of UTC, what ended longer than `retention` ago is
 /// deleted. Every orchestrator has it; while one is at it the store keeps the others out.
@@ -32,8 +34,9 @@ pub fn housekeeping(ports: Arc<Ports>, retention: Duration) -> ChildSpec {
             let (due, mut rounds) = mpsc::channel(1);
             let failed = |error: JobSchedulerError| Failure::new("timetable", error.to_string());
             let mut timetable = timetable(&ports, due).await.map_err(failed)?;
+            let mut failures = 0;
             loop {
-                clean(&ports, retention, &stop).await;
+                failures = clean(&ports, retention, failures, &stop).await;
                 tokio::select! {
                     () = stop.cancelled() => break,
                     round = rounds.recv() => if round.is_none() {
@@ -61,7 +64,8 @@ async fn timetable(ports: &Ports, due: mpsc::Sender<()>) -> Result<JobScheduler,
     Ok(timetable)
 }
 
-async fn clean(ports: &Ports, retention: Duration, stop: &CancellationToken) {
+/// One round. Takes and returns how many rounds have failed in a row.
+async fn clean(ports: &Ports, retention: Duration, failures: u32, stop: &CancellationToken) -> u32 {
     let mut sum = Swept::default();
     let result = loop {
         let before = ports.clock.now().checked_sub(retention).unwrap_or_default();
@@ -85,12 +89,15 @@ async fn clean(ports: &Ports, retention: Duration, stop: &CancellationToken) {
             "Old history was deleted."
         );
     }
-    match result {
-        Ok(()) => {}
+    let Err(error) = result else { return 0 };
+    let failures = failures.saturating_add(1);
+    if matches!(error, Error::Unavailable { .. }) && !failures.is_multiple_of(FAILURES) {
         // The monitor says when the store is down; the next round is as good.
-        Err(error @ Error::Unavailable { .. }) => tracing::debug!(%error, "Old history could not be deleted now."),
-        Err(error) => tracing::warn!(%error, "Old history cannot be deleted; it is tried again in a minute."),
+        tracing::debug!(%error, "Old history could not be deleted now.");
+    } else {
+        tracing::warn!(%error, rounds = failures, "Old history cannot be deleted; it is tried again in a minute.");
     }
+    failures
 }
 
 #[cfg(test)]
