@@ -7,7 +7,7 @@ use greenroom_contract::{
     AgentId, Clock, Event, NodeId, TraceId,
     clock::{from_millis, to_millis},
     page::PageRequest,
-    port::state::{Accepted, Arrival, Conclusion, Finish, State, Swept},
+    port::state::{Accepted, Arrival, Conclusion, Finish, OutboxOutcome, State, Submission, Swept},
 };
 use greenroom_state::{
     PostgresState,
@@ -28,6 +28,59 @@ async fn done(state: &PostgresState, agent: &AgentId) -> Event {
     let end = Finish { conclusion, settle: None, checkpoint: None, outbox: Vec::new(), remembers: Vec::new() };
     state.finish(claimed.fence, end).await.unwrap();
     event
+}
+
+fn one_writer(clock: &Arc<ManualClock>) -> Options {
+    Options { time: Time::Given(clock.clone()), writers: 1, readers: 1, ..Options::default() }
+}
+
+/// A round of housekeeping, as little as possible at a time. Returns how many executions were deleted.
+async fn round(state: &PostgresState, clock: &ManualClock) -> u64 {
+    let mut sum = Swept::default();
+    loop {
+        sum += state.sweep(clock.now(), 1).await.unwrap();
+        if !sum.more {
+            return sum.executions;
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_round_keeps_the_names_of_all_and_the_next_deletes_them() {
+    let (database, clock) = (shared().database().await, Arc::new(ManualClock::default()));
+    let state = PostgresState::connect(&database.url, one_writer(&clock)).await.unwrap();
+    for _ in 0..OLD {
+        done(&state, &"support".parse().unwrap()).await;
+    }
+    for deleted in [0, OLD as u64, 0] {
+        clock.advance(Duration::from_secs(61));
+        assert_eq!(round(&state, &clock).await, deleted);
+    }
+}
+
+/// What waits for it came after its name was kept: it is passed over, and goes when nothing waits any more.
+#[tokio::test]
+async fn one_that_may_not_go_any_more_holds_up_no_other() {
+    let (database, clock) = (shared().database().await, Arc::new(ManualClock::default()));
+    let state = PostgresState::connect(&database.url, one_writer(&clock)).await.unwrap();
+    let agent = "support".parse().unwrap();
+    let first = done(&state, &agent).await;
+    clock.advance(Duration::from_secs(1));
+    done(&state, &agent).await;
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(round(&state, &clock).await, 0);
+    let heard = Event { event_type: "report.made".to_owned(), ..first };
+    state.submit(Submission { event: heard, agent: None }).await.unwrap();
+    for deleted in [1, 0] {
+        clock.advance(Duration::from_secs(61));
+        assert_eq!(round(&state, &clock).await, deleted);
+    }
+    let rows = state.claim_outbox(&NodeId::new("here"), 10).await.unwrap();
+    state.settle_outbox(rows.iter().map(|row| (row.id, OutboxOutcome::Published)).collect()).await.unwrap();
+    for deleted in [0, 1] {
+        clock.advance(Duration::from_secs(61));
+        assert_eq!(round(&state, &clock).await, deleted);
+    }
 }
 
 #[tokio::test]

@@ -85,9 +85,12 @@ pub(super) async fn version_of(store: &PostgresState, of: CheckpointKey) -> Resu
     store.read(call).await
 }
 
+/// Most agents are started with the version that is their newest already: then nothing is written.
 pub(super) async fn save_version(store: &PostgresState, agent: AgentId, version: String, spec: Value) -> Result<()> {
     const SQL: &str = "INSERT INTO agent_versions (agent, version, created_at, spec) VALUES ($2, $3, now_ms($1), $4) \
-         ON CONFLICT (agent, version) DO UPDATE SET created_at = excluded.created_at";
+         ON CONFLICT (agent, version) DO UPDATE SET created_at = excluded.created_at \
+         WHERE EXISTS (SELECT 1 FROM agent_versions n WHERE n.agent = excluded.agent \
+             AND (n.created_at, n.version) > (agent_versions.created_at, agent_versions.version))";
     let spec = codec::encode_json(&spec).map_err(corrupt(format_args!("a version of {agent}")))?.into_bytes();
     let lane = key(agent.as_str());
     let call = calling::<(), _>(move |conn, now| {

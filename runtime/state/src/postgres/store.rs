@@ -56,6 +56,8 @@ pub struct PostgresState {
     place: Place,
     time: Time,
     claims: Arc<AtomicI64>,
+    /// How far the names of old executions have been kept.
+    pub(super) named: Arc<sweep::Named>,
 }
 
 /// One lane, for one request.
@@ -89,6 +91,7 @@ impl PostgresState {
             place,
             time: options.time,
             claims: Arc::new(AtomicI64::new(first_claim())),
+            named: Arc::default(),
         })
     }
 

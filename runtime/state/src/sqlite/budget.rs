@@ -19,7 +19,8 @@ pub(super) async fn reserve(store: &SqliteState, wanted: Reservation) -> Result<
          AND NOT EXISTS (SELECT 1 FROM steps s WHERE s.execution = r.execution AND s.attempt = r.attempt \
              AND s.seq = r.seq AND s.status <> 'intended')";
     const RESERVE: &str = "INSERT INTO reservations (execution, agent, attempt, seq, amount) VALUES (?1, ?2, ?3, ?4, ?5) \
-         ON CONFLICT (execution) DO UPDATE SET attempt = excluded.attempt, seq = excluded.seq, amount = excluded.amount";
+         ON CONFLICT (execution) DO UPDATE SET agent = excluded.agent, attempt = excluded.attempt, seq = excluded.seq, \
+             amount = excluded.amount";
     store
         .write(move |conn| {
             let held = hold(conn, wanted.fence)?;

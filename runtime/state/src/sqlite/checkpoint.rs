@@ -103,9 +103,12 @@ pub(super) async fn read(store: &SqliteState, key: CheckpointKey, messages: u32)
     })
 }
 
+/// Most agents are started with the version that is their newest already: then nothing is written.
 pub(super) async fn save_version(store: &SqliteState, agent: AgentId, version: String, spec: Value) -> Result<()> {
     const SQL: &str = "INSERT INTO agent_versions (agent, version, created_at, spec) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT (agent, version) DO UPDATE SET created_at = excluded.created_at";
+         ON CONFLICT (agent, version) DO UPDATE SET created_at = excluded.created_at \
+         WHERE EXISTS (SELECT 1 FROM agent_versions AS n WHERE n.agent = excluded.agent \
+             AND (n.created_at, n.version) > (agent_versions.created_at, agent_versions.version))";
     let now = store.now();
     let spec = codec::encode_json(&spec).map_err(corrupt(format_args!("a version of {agent}")))?;
     store.write(move |conn| Ok(run(conn, SQL, params![agent.as_str(), version, now, spec]).map(drop)?)).await

@@ -5,7 +5,7 @@ use greenroom_contract::{
     port::state::{Result, Swept, long_ago},
 };
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{job::run, store::SqliteState, usage::BUCKET_MS};
 
@@ -14,33 +14,85 @@ const SPARE_PAGES: i64 = 1024;
 /// Pages that go back in one call.
 const PAGES: i64 = 512;
 
+/// That an execution `e` ended before a moment and nothing waits for it.
+macro_rules! may_go {
+    ($before:literal) => {
+        concat!(
+            " AND e.finished_at < ",
+            $before,
+            " AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.event_id = e.event_id)",
+            " AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.execution_id = e.id)",
+            " AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.execution_id = e.id AND d.replayed_at IS NULL)"
+        )
+    };
+}
+
 pub(super) async fn sweep(store: &SqliteState, before: Timestamp, limit: u32) -> Result<Swept> {
     let (now, before, limit) = (store.now(), to_millis(before), i64::from(limit.max(1)));
     let long_ago = to_millis(long_ago(from_millis(now), from_millis(before)));
+    // Whoever writes waits only for what is deleted, not for what is passed over on the way to it.
+    let old: Vec<i64> = store
+        .read(move |conn| {
+            let mut statement = conn.prepare_cached(OLD)?;
+            let old = statement.query_map(params![before, limit], |row| row.get(0))?;
+            Ok(old.collect::<rusqlite::Result<_>>()?)
+        })
+        .await?;
     store
         .write(move |conn| {
-            let mut swept = Swept { executions: executions(conn, before, limit, now)?, ..Swept::default() };
-            swept.more = at_least(swept.executions, limit);
-            let mut some = |sql: &str, old: i64| -> rusqlite::Result<u64> {
-                let gone = run(conn, sql, params![old, limit])? as u64;
-                swept.more |= at_least(gone, limit);
-                Ok(gone)
-            };
-            let (dead_letters, versions) = (some(LETTERS, before)?, some(VERSIONS, before)?);
-            let others = some(USAGE, long_ago.div_euclid(BUCKET_MS))? + some(NAMES, long_ago)? + some(NODES, before)?;
-            (swept.dead_letters, swept.versions, swept.others) = (dead_letters, versions, others);
+            let mut swept = Swept { more: at_least(old.len() as u64, limit), ..Swept::default() };
+            for seq in old {
+                swept.executions += u64::from(delete(conn, seq, before, now)?);
+            }
+            if !swept.more {
+                others(conn, before, long_ago, limit, &mut swept)?;
+            }
             give_back(conn, &mut swept)?;
             Ok(swept)
         })
         .await
 }
 
+/// What nobody waits for any more, the oldest first.
+const OLD: &str = concat!(
+    "SELECT e.seq FROM executions AS e INDEXED BY executions_finished WHERE e.finished_at IS NOT NULL",
+    may_go!("?1"),
+    " ORDER BY e.finished_at LIMIT ?2 + 0"
+);
+
+/// Deletes an execution that still may go, and keeps its name.
+fn delete(conn: &Connection, seq: i64, before: i64, now: i64) -> rusqlite::Result<bool> {
+    const STILL: &str = concat!("SELECT e.id FROM executions AS e WHERE e.seq = ?2", may_go!("?1"));
+    const NAME: &str = "INSERT INTO swept (id, at) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
+    let still = conn.prepare_cached(STILL)?.query_row([before, seq], |row| row.get::<_, [u8; 16]>(0)).optional()?;
+    let Some(id) = still else { return Ok(false) };
+    run(conn, NAME, params![id, now])?;
+    run(conn, "DELETE FROM steps WHERE execution = ?1", [seq])?;
+    // A later execution may get this number.
+    run(conn, "DELETE FROM reservations WHERE execution = ?1", [seq])?;
+    run(conn, "DELETE FROM executions WHERE seq = ?1", [seq])?;
+    Ok(true)
+}
+
+/// Deletes what else is old.
+fn others(conn: &Connection, before: i64, long_ago: i64, limit: i64, swept: &mut Swept) -> rusqlite::Result<()> {
+    let mut some = |sql: &str, old: i64| -> rusqlite::Result<u64> {
+        let gone = run(conn, sql, params![old, limit])? as u64;
+        swept.more |= at_least(gone, limit);
+        Ok(gone)
+    };
+    let (dead_letters, versions) = (some(LETTERS, before)?, some(VERSIONS, before)?);
+    let others = some(USAGE, long_ago.div_euclid(BUCKET_MS))? + some(NAMES, long_ago)? + some(NODES, before)?;
+    (swept.dead_letters, swept.versions, swept.others) = (dead_letters, versions, others);
+    Ok(())
+}
+
 const LETTERS: &str = "DELETE FROM dead_letters WHERE id IN ( \
          SELECT id FROM dead_letters WHERE replayed_at < ?1 ORDER BY replayed_at LIMIT ?2 + 0)";
-// The version that was given last is the newest, whenever it was given first.
+// The version that was given last is the newest, whenever it was given first. Another is as old as what came after it.
 const VERSIONS: &str = "DELETE FROM agent_versions WHERE rowid IN (SELECT v.rowid FROM agent_versions AS v \
      WHERE v.created_at < ?1 \
-     AND EXISTS (SELECT 1 FROM agent_versions AS newer WHERE newer.agent = v.agent \
+     AND EXISTS (SELECT 1 FROM agent_versions AS newer WHERE newer.agent = v.agent AND newer.created_at < ?1 \
          AND (newer.created_at, newer.version) > (v.created_at, v.version)) \
      AND NOT EXISTS (SELECT 1 FROM executions AS e WHERE e.agent = v.agent AND e.finished_at IS NULL \
          AND e.version = v.version) LIMIT ?2 + 0)";
@@ -48,29 +100,6 @@ const USAGE: &str = "DELETE FROM usage WHERE (agent, bucket) IN ( \
          SELECT agent, bucket FROM usage WHERE bucket < ?1 LIMIT ?2 + 0)";
 const NAMES: &str = "DELETE FROM swept WHERE id IN (SELECT id FROM swept WHERE at < ?1 LIMIT ?2 + 0)";
 const NODES: &str = "DELETE FROM nodes WHERE node IN (SELECT node FROM nodes WHERE lease_until < ?1 LIMIT ?2 + 0)";
-
-/// Deletes executions, and keeps their names.
-fn executions(conn: &Connection, before: i64, limit: i64, now: i64) -> rusqlite::Result<u64> {
-    const OLD: &str = "SELECT e.seq, e.id FROM executions AS e INDEXED BY executions_finished \
-         WHERE e.finished_at IS NOT NULL AND e.finished_at < ?1 \
-         AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.event_id = e.event_id) \
-         AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.execution_id = e.id) \
-         AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.execution_id = e.id AND d.replayed_at IS NULL) \
-         ORDER BY e.finished_at LIMIT ?2 + 0";
-    const NAME: &str = "INSERT INTO swept (id, at) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
-    const JOURNAL: &str = "DELETE FROM steps WHERE execution = ?1";
-    const GONE: &str = "DELETE FROM executions WHERE seq = ?1";
-    let old: Vec<(i64, [u8; 16])> = conn
-        .prepare_cached(OLD)?
-        .query_map(params![before, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    for (seq, id) in &old {
-        run(conn, NAME, params![id, now])?;
-        run(conn, JOURNAL, [seq])?;
-        run(conn, GONE, [seq])?;
-    }
-    Ok(old.len() as u64)
-}
 
 /// Gives pages back that nothing needs soon. A file that was made before this was possible keeps them, for itself.
 fn give_back(conn: &Connection, swept: &mut Swept) -> rusqlite::Result<()> {

@@ -64,6 +64,24 @@ pub async fn an_end_sets_free_what_was_set_aside(stage: Stage) {
     assert_eq!(reserve(&two, 200).await, Reserved::Granted);
 }
 
+/// What is deleted holds nothing, whoever gets its number after it.
+pub async fn a_deleted_execution_holds_nothing(stage: Stage) {
+    let (support, other, here) = (agent("support"), agent("other"), node("here"));
+    let reserve = async |on: &Claimed, amount| stage.state.reserve(wanted(&stage, on, 0, amount)).await.unwrap();
+    let gone = stage.running(&support, &here).await;
+    assert_eq!(reserve(&gone, 900).await, Reserved::Granted);
+    stage.finish(&gone, succeeded()).await;
+    let mut swept = 0;
+    for _ in 0..2 {
+        stage.clock.advance(secs(61));
+        swept += stage.state.sweep(stage.clock.now(), 10).await.unwrap().executions;
+    }
+    assert_eq!(swept, 1);
+    let (next, same) = (stage.running(&other, &here).await, stage.running(&support, &here).await);
+    assert_eq!(reserve(&next, 800).await, Reserved::Granted);
+    assert_eq!(reserve(&same, 1000).await, Reserved::Granted, "another agent's money counts");
+}
+
 /// Money is set aside by the holder of the newest claim only.
 pub async fn a_zombie_sets_nothing_aside(stage: Stage) {
     let (support, here) = (agent("support"), node("here"));

@@ -72,6 +72,7 @@ macro_rules! state_suite {
             a_step_of_another_attempt_is_refused
             what_is_set_aside_counts_until_it_is_spent
             an_end_sets_free_what_was_set_aside
+            a_deleted_execution_holds_nothing
             a_zombie_sets_nothing_aside
             many_at_once_get_no_more_than_there_is
             a_node_is_told_what_it_spent

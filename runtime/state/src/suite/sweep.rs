@@ -171,6 +171,14 @@ pub async fn each_agents_newest_version_is_kept(stage: Stage) {
     stage.finish(&running, succeeded()).await;
     assert_eq!(sweep(&stage, ago(&stage, DAY)).await.versions, 1);
     assert!(kept(&support, "a").await && !kept(&support, "v1").await);
+    // What was in use until now is as old as what came after it.
+    give(&support, "c").await;
+    assert_eq!(sweep(&stage, ago(&stage, DAY)).await.versions, 0);
+    assert_eq!(names(&support).await, ["c", "a"]);
+    for version in ["c", "a", "a"] {
+        give(&support, version).await;
+    }
+    assert_eq!(names(&support).await, ["a", "c"], "an older one that is given again is the newest");
 }
 
 /// Budgets and bills need it longer than anybody looks at what it was spent for.

@@ -233,7 +233,7 @@ impl State for MemoryState {
     fn save_version(&self, agent: &AgentId, version: &str, spec: Value) -> BoxFuture<'_, Result<()>> {
         let key = (agent.clone(), version.to_owned());
         self.call(move |tables, now| {
-            tables.versions.entry(key).or_insert_with(|| (now, spec.to_string())).0 = now;
+            tables.save_version(key, spec.to_string(), now);
             Ok(())
         })
     }

@@ -1,6 +1,7 @@
 //! What is old goes.
 
 use greenroom_contract::{
+    AgentId,
     clock::{from_millis, to_millis},
     port::state::{Swept, long_ago},
 };
@@ -29,11 +30,11 @@ impl Tables {
         letters.iter().for_each(|id| drop(self.letters.remove(id)));
 
         let spare = self.versions.iter().filter(|((agent, version), (given, _))| {
-            let newer = self.versions.range((agent.clone(), String::new())..).take_while(|((of, _), _)| of == agent);
-            let newest = newer.map(|((_, version), (given, _))| (given, version)).max() == Some((given, version));
+            // As old as what came after it.
+            let replaced = self.versions_of(agent).any(|newer| newer > (*given, version) && newer.0 < before);
             let numbers = self.unfinished.get(agent).into_iter().flatten();
             let needed = numbers.into_iter().any(|number| self.rows[*number].version == *version);
-            *given < before && !newest && !needed
+            replaced && !needed
         });
         let spare: Vec<_> = spare.map(|(key, _)| key.clone()).take(limit).collect();
         swept.versions = spare.len() as u64;
@@ -62,6 +63,20 @@ impl Tables {
         self.by_id.values().filter_map(|number| old(*number)).filter(|(_, number)| !waits(*number)).collect()
     }
 
+    /// Keeps a version. One that is its agent's newest already stays as it is.
+    pub(super) fn save_version(&mut self, key: (AgentId, String), spec: String, now: i64) {
+        let newest = self.versions_of(&key.0).max().is_some_and(|(_, version)| *version == key.1);
+        if !newest {
+            self.versions.entry(key).or_insert((now, spec)).0 = now;
+        }
+    }
+
+    /// When each version of an agent was given, and its name.
+    fn versions_of(&self, agent: &AgentId) -> impl Iterator<Item = (i64, &String)> {
+        let from = self.versions.range((agent.clone(), String::new())..);
+        from.take_while(move |((of, _), _)| of == agent).map(|((_, version), (given, _))| (*given, version))
+    }
+
     /// A row's number is its place, so that the row stays, without what it held.
     fn forget(&mut self, number: usize, now: i64) {
         let row = &mut self.rows[number];
@@ -77,6 +92,7 @@ impl Tables {
                 self.by_event.remove(&event);
             }
         }
+        self.reservations.remove(&id);
         self.swept.insert(id, now);
     }
 }

@@ -197,7 +197,8 @@ pub trait State: Send + Sync + 'static {
     /// It deletes executions with their journals, dead letters that were sent again, versions of definitions that no
     /// execution needs, and leases of nodes that never came back. It never deletes: an execution that has not ended, or of
     /// whose event or to whose agent something still waits in the outbox, or whose dead letter waits for a decision; a dead
-    /// letter that was not sent again; each agent's newest version; the state and conversation of an agent; a pause.
+    /// letter that was not sent again; each agent's newest version; the state and conversation of an agent; what it keeps
+    /// in mind; a pause.
     ///
     /// The name of a deleted execution is kept for [`LONG_MEMORY`](super::LONG_MEMORY), so that a duplicate of its event
     /// is [`Accepted::Duplicate`](super::Accepted::Duplicate) as before, and a repeated command is
