@@ -192,7 +192,7 @@ fn tools_are_told_apart() {
     assert_said_below_head(
         "tools:\n  - builtin: emit_evnt\n",
         &[
-            "6:14 tools[0].builtin: \"emit_evnt\" is none of emit_event, current_time, http_fetch, remember, recall; did you mean \"emit_event\"?",
+            "6:14 tools[0].builtin: \"emit_evnt\" is none of emit_event, current_time, http_fetch, remember, recall, ask_human; did you mean \"emit_event\"?",
         ],
     );
     assert_said_below_head(

@@ -36,7 +36,7 @@ fn clerk(home: &Home, model: &ModelServer, subject: Subject) -> String {
     };
     format!(
         "name: {CLERK}\nagent_type: test\nexecution_mode: {mode}\n\
-         llm_config: {{provider: openai-compatible, model: kit-model, base_url: \"{}\"}}\n{heard}tools:\n{tool}\n",
+         llm_config: {{provider: openai-compatible, model: kit-model, base_url: \"{}\"}}\nlimits: {{on_unknown: fail}}\n{heard}tools:\n{tool}\n",
         model.url()
     )
 }

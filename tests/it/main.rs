@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod cast;
+mod clarifications;
 mod cli;
 mod cluster;
 mod crash;

@@ -195,7 +195,7 @@ impl State {
                 // Before anyone hears of it: the instance's restart would give it back uncounted.
                 Ending::Crashed(_) => give_back(ports, fence, Release::Crashed).await,
                 Ending::Cancelled => give_back(ports, fence, Release::Unfinished).await,
-                Ending::Succeeded | Ending::Failed(_) | Ending::Fenced => {}
+                Ending::Succeeded | Ending::Waiting | Ending::Failed(_) | Ending::Fenced => {}
             }
             // An instance that has ended left the execution to its agent.
             drop(instance.send_message(Message::Ended(fence, trace_id, ending)));
@@ -258,7 +258,7 @@ impl State {
                 Some(cause) => matches!(storm.failed(name, &cause, now), Standing::Paused(_)),
                 None => false,
             },
-            Ending::Fenced | Ending::Cancelled | Ending::Crashed(_) => false,
+            Ending::Fenced | Ending::Cancelled | Ending::Waiting | Ending::Crashed(_) => false,
         }
     }
 
@@ -314,7 +314,7 @@ fn why(finding: &Finding) -> Failure {
 fn verdict(in_a_row: &mut u32, allowed: u32, ending: &Ending) -> Option<Failure> {
     match ending {
         Ending::Succeeded => *in_a_row = 0,
-        Ending::Fenced | Ending::Cancelled => {}
+        Ending::Fenced | Ending::Cancelled | Ending::Waiting => {}
         Ending::Crashed(failure) if failure.code != crate::fault::PANICKED => return Some(failure.clone()),
         Ending::Failed(failure) | Ending::Crashed(failure) => {
             *in_a_row += 1;

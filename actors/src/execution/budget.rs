@@ -3,25 +3,32 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    clarify,
     context::{Context, SILENCE_NET},
-    journal::Trouble,
+    hash,
+    journal::{Ask, Outcome, Trouble},
     persist::persist_under,
     size,
 };
 use crate::allowance::{Hold, start_of_day};
+use greenroom_config::spec::{BudgetUsd, WhenSpent};
 use greenroom_contract::{
     MicroUsd,
-    execution::StepKind,
+    execution::{Effect, Step, StepKind},
     port::{
         llm::{Llm, Request},
         state::{Reservation, Reserved},
     },
 };
+use serde_json::json;
 
 /// How long a provider may take to count a request's tokens.
 const COUNT: Duration = Duration::from_secs(10);
 /// More than the faults of an answer are told in, in bytes.
 const MENDING: u64 = 16 * 1024;
+
+/// The name of the step in which people are asked for more.
+const ASKS: &str = "budget";
 
 /// A model that may be asked, and what is set aside for it.
 pub(super) struct Paid {
@@ -30,12 +37,65 @@ pub(super) struct Paid {
 }
 
 /// Why a call does not fit.
-struct TooDear(String);
+struct TooDear {
+    why: String,
+    /// Whether a person may lift the limit.
+    ours: bool,
+}
+
+impl TooDear {
+    /// By a limit of the agent.
+    fn ours(why: String) -> Self {
+        Self { why, ours: true }
+    }
+}
 
 impl Context {
     /// The model that is asked: the agent's own or, where the money does not reach, the one that its budget names instead.
-    /// Fails with `budget_exhausted` when the money reaches for neither. A call whose outcome is in the journal is paid.
+    /// When the money reaches for neither, it fails with `budget_exhausted`, or people are asked, as the budget says. A
+    /// call whose outcome is in the journal is paid.
     pub(super) async fn afford(&mut self, request: &Request) -> Result<Paid, Trouble> {
+        loop {
+            if self.journal.ahead(StepKind::Ask).is_some() {
+                // A run before this one has asked here.
+                self.ask_for_more("").await?;
+            }
+            match self.find_affordable(request).await? {
+                Ok(paid) => return Ok(paid),
+                Err(TooDear { why, ours: true }) if self.spec().limits.budget_usd.when_spent == WhenSpent::Ask => {
+                    self.ask_for_more(&why).await?;
+                }
+                Err(TooDear { why, .. }) => return Err(Trouble::lasting("budget_exhausted", why)),
+            }
+        }
+    }
+
+    /// Asks people whether as much may be spent once more; the answer is found in the journal by the run that goes on.
+    async fn ask_for_more(&mut self, why: &str) -> Result<(), Trouble> {
+        self.check_going()?;
+        let more = unit(&self.spec().limits.budget_usd);
+        let question = clarify::budget_spent(why, more);
+        let ask = Ask {
+            kind: StepKind::Ask,
+            name: ASKS.to_owned(),
+            request_hash: hash::of_call(ASKS, &json!(more.0)),
+            effect: Effect::None,
+        };
+        let outcome = self.journal.step(ask, |_| async { Outcome::asks(question) }).await?;
+        if self.journal.has_asked() {
+            return Err(Trouble::Waiting);
+        }
+        if !clarify::is_granted(&outcome.result) {
+            return Err(Trouble::lasting(
+                "budget_exhausted",
+                "a person was asked, and does not allow more to be spent",
+            ));
+        }
+        self.granted = self.granted + more;
+        Ok(())
+    }
+
+    async fn find_affordable(&mut self, request: &Request) -> Result<Result<Paid, TooDear>, Trouble> {
         let outfit = &self.kit.outfit;
         let mut members = vec![Arc::clone(&outfit.llm)];
         members.extend(outfit.cheaper.clone());
@@ -44,13 +104,13 @@ impl Context {
             let same = |llm: &Arc<dyn Llm>| name_of(&**llm) == name;
             let at = members.iter().position(same).unwrap_or(0);
             if finished {
-                return Ok(Paid { llm: members.swap_remove(at), hold: None });
+                return Ok(Ok(Paid { llm: members.swap_remove(at), hold: None }));
             }
             members = vec![members.swap_remove(at)];
         }
-        let mut refused = None;
+        let mut refused: Option<TooDear> = None;
         for llm in members {
-            if let Some(TooDear(why)) = &refused {
+            if let Some(TooDear { why, .. }) = &refused {
                 tracing::warn!(
                     reason = why,
                     llm = name_of(&*llm),
@@ -58,12 +118,11 @@ impl Context {
                 );
             }
             match self.set_aside(&*llm, request).await? {
-                Ok(hold) => return Ok(Paid { llm, hold }),
+                Ok(hold) => return Ok(Ok(Paid { llm, hold })),
                 Err(why) => refused = Some(why),
             }
         }
-        let why = refused.map_or_else(String::new, |TooDear(why)| why);
-        Err(Trouble::lasting("budget_exhausted", why))
+        Ok(Err(refused.unwrap_or_else(|| TooDear::ours(String::new()))))
     }
 
     async fn set_aside(&mut self, llm: &dyn Llm, request: &Request) -> Result<Result<Option<Hold>, TooDear>, Trouble> {
@@ -110,8 +169,9 @@ impl Context {
         let (per_execution, per_day) = (budget.per_execution, budget.per_day);
         if let Some(most) = per_execution.map(MicroUsd::from_usd) {
             let spent = self.spent + self.spent_before().await?;
+            let most = most + self.granted;
             if spent + amount > most {
-                return Ok(Err(TooDear(format!(
+                return Ok(Err(TooDear::ours(format!(
                     "the call can cost {amount}, and the execution has spent {spent} of its {most} (limits.budget_usd.per_execution)"
                 ))));
             }
@@ -120,14 +180,15 @@ impl Context {
         let hold = match self.ports.allowance.hold(amount, now) {
             Ok(hold) => hold,
             Err(full) => {
-                return Ok(Err(TooDear(format!(
+                let why = format!(
                     "the call can cost {amount}, and the node has spent {} of its {} of today (UTC; GREENROOM_BUDGET_USD_PER_DAY), \
                      with {} set aside for other calls",
                     full.spent, full.most, full.held
-                ))));
+                );
+                return Ok(Err(TooDear { why, ours: false }));
             }
         };
-        let Some(most) = per_day.map(MicroUsd::from_usd) else { return Ok(Ok(Some(hold))) };
+        let Some(most) = per_day.map(|most| MicroUsd::from_usd(most) + self.granted) else { return Ok(Ok(Some(hold))) };
         let wanted = Reservation {
             fence: self.claimed.fence,
             attempt: self.claimed.attempt,
@@ -140,7 +201,7 @@ impl Context {
             Reserved::Granted => Ok(Ok(Some(hold))),
             Reserved::Refused { spent, reserved } => {
                 hold.settle(MicroUsd::default());
-                Ok(Err(TooDear(format!(
+                Ok(Err(TooDear::ours(format!(
                     "the call can cost {amount}, and the agent has spent {spent} of its {most} of today (UTC; limits.budget_usd.per_day), \
                      with {reserved} set aside for other executions"
                 ))))
@@ -148,7 +209,7 @@ impl Context {
         }
     }
 
-    /// What the execution's earlier attempts spent.
+    /// What the execution's earlier attempts spent; what people granted them is granted to this one.
     async fn spent_before(&mut self) -> Result<MicroUsd, Trouble> {
         if let Some(earlier) = self.earlier {
             return Ok(earlier);
@@ -158,12 +219,22 @@ impl Context {
             0 | 1 => MicroUsd::default(),
             _ => {
                 let steps = persist_under(Some(&self.pulse), "budget", || self.ports.state.steps(id)).await?;
-                steps.iter().filter(|step| step.attempt < attempt).filter_map(|step| step.cost).sum()
+                let earlier = || steps.iter().filter(|step| step.attempt < attempt);
+                let granted =
+                    |step: &&Step| step.kind == StepKind::Ask && step.result.as_ref().is_some_and(clarify::is_granted);
+                let more = unit(&self.spec().limits.budget_usd);
+                self.granted = earlier().filter(granted).fold(self.granted, |sum, _| sum + more);
+                earlier().filter_map(|step| step.cost).sum()
             }
         };
         self.earlier = Some(earlier);
         Ok(earlier)
     }
+}
+
+/// What people are asked to grant: the execution's budget once more or, where it has none, the day's.
+fn unit(budget: &BudgetUsd) -> MicroUsd {
+    MicroUsd::from_usd(budget.per_execution.or(budget.per_day).unwrap_or_default())
 }
 
 /// The step's name of a model.

@@ -44,6 +44,8 @@ pub struct Context {
     pub(super) kept: Kept,
     pub(super) checkpoint: Option<NewCheckpoint>,
     pub(super) spent: MicroUsd,
+    /// What people have allowed to be spent beyond the budgets.
+    pub(super) granted: MicroUsd,
     /// What earlier attempts spent, once it was asked for.
     pub(super) earlier: Option<MicroUsd>,
     pub(super) pulse: Arc<Pulse>,
@@ -122,12 +124,12 @@ impl Context {
                 match model::ask(&*llm, Request { idempotency_key: key, ..request }, lease, progress).await {
                     Ok(response) => {
                         let (usage, cost) = (Some(response.usage), response.cost);
-                        Outcome { status: StepStatus::Settled, result: to_json(&response), usage, cost }
+                        Outcome { status: StepStatus::Settled, result: to_json(&response), usage, cost, asks: None }
                     }
                     Err(Broken { error, usage, cost }) => {
                         let result = json!({ "error": error.code(), "message": error.to_string(), "transient": error.is_transient() });
                         *failed = Some(error);
-                        Outcome { status: StepStatus::Failed, result, usage, cost }
+                        Outcome { status: StepStatus::Failed, result, usage, cost, asks: None }
                     }
                 }
             })

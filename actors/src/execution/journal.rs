@@ -11,19 +11,21 @@
 use std::{collections::VecDeque, future::Future, sync::Arc};
 
 use futures::{StreamExt, stream::FuturesUnordered};
+use greenroom_config::spec::OnUnknown;
 use greenroom_contract::{
-    execution::{Effect, Failure, Fence, Intended, Settled, Step, StepKind},
+    clarification::Question,
+    execution::{Claimed, Effect, Failure, Fence, Intended, Settled, Step, StepKind},
     money::MicroUsd,
     port::{
         llm::Usage,
-        state::{Error, State},
+        state::{Asked, Error, State},
     },
-    status::StepStatus,
+    status::{Purpose, StepStatus},
 };
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::persist::persist_under;
+use super::{clarify, persist::persist_under};
 use crate::watchdog::Pulse;
 
 /// Why an attempt cannot go on.
@@ -40,6 +42,8 @@ pub enum Trouble {
     Fenced,
     /// It was asked to end before its work was done: stop, write nothing of an end; whoever asked says what follows.
     Cancelled,
+    /// It has asked people something: stop; it goes on from here when they have answered.
+    Waiting,
 }
 
 impl Trouble {
@@ -78,6 +82,15 @@ pub(crate) struct Outcome {
     pub(crate) result: Value,
     pub(crate) usage: Option<Usage>,
     pub(crate) cost: Option<MicroUsd>,
+    /// What is asked of people instead: the step has no outcome before they have answered.
+    pub(crate) asks: Option<Question>,
+}
+
+impl Outcome {
+    /// That a question is asked of people.
+    pub(crate) fn asks(question: Question) -> Self {
+        Self { status: StepStatus::Intended, result: Value::Null, usage: None, cost: None, asks: Some(question) }
+    }
 }
 
 pub(crate) struct Journal {
@@ -89,12 +102,17 @@ pub(crate) struct Journal {
     next: u32,
     /// The last call's result, written with the next commit.
     unsettled: Option<Settled>,
+    /// What people are asked when the run ends.
+    asked: Vec<Asked>,
+    on_unknown: OnUnknown,
     pulse: Arc<Pulse>,
 }
 
 impl Journal {
-    pub(crate) fn new(state: Arc<dyn State>, fence: Fence, attempt: u32, replay: Vec<Step>, pulse: Arc<Pulse>) -> Self {
-        Self { state, fence, attempt, replay: replay.into(), next: 0, unsettled: None, pulse }
+    /// The journal of a claimed attempt.
+    pub(crate) fn new(state: Arc<dyn State>, claimed: &Claimed, on_unknown: OnUnknown, pulse: Arc<Pulse>) -> Self {
+        let (fence, attempt, replay) = (claimed.fence, claimed.attempt, claimed.journal.clone().into());
+        Self { state, fence, attempt, replay, next: 0, unsettled: None, asked: Vec::new(), on_unknown, pulse }
     }
 
     /// How many steps were made or replayed.
@@ -111,6 +129,16 @@ impl Journal {
     /// The effect with which a step was made before a restart, if it is this one; `ahead` counts from the next.
     pub(crate) fn effect_before(&self, ahead: usize, kind: StepKind, name: &str) -> Option<Effect> {
         self.replay.get(ahead).filter(|step| step.kind == kind && step.name == name).map(|step| step.effect)
+    }
+
+    /// Whether people are asked something, so that the run has to end.
+    pub(crate) fn has_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// What people are asked.
+    pub(crate) fn take_asked(&mut self) -> Vec<Asked> {
+        std::mem::take(&mut self.asked)
     }
 
     /// What the finishing transaction has to settle.
@@ -152,7 +180,7 @@ impl Journal {
             write.await?;
             call(key).await
         };
-        self.unsettled = Some(told.settled(self.attempt, &outcome, started));
+        self.came_to(told, &outcome, started);
         Ok(outcome)
     }
 
@@ -183,13 +211,24 @@ impl Journal {
             })
             .collect();
         while let Some((place, told, outcome)) = running.next().await {
-            self.unsettled = Some(told.settled(self.attempt, &outcome, started));
+            self.came_to(told, &outcome, started);
             outcomes[place] = Some(outcome);
             if !running.is_empty() {
                 self.flush().await?;
             }
         }
         Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    fn came_to(&mut self, told: Told, outcome: &Outcome, started: Instant) {
+        match &outcome.asks {
+            Some(question) => {
+                tracing::info!(step.seq = told.seq, step.name = told.name, "People are asked.");
+                let purpose = if told.kind == StepKind::Ask { Purpose::Budget } else { Purpose::Tool };
+                self.asked.push(Asked { seq: told.seq, purpose, question: question.clone() });
+            }
+            None => self.unsettled = Some(told.settled(self.attempt, outcome, started)),
+        }
     }
 
     /// The outcome of the next step, if a run before a restart came to one.
@@ -200,10 +239,22 @@ impl Journal {
         check_same(&step, ask, seq)?;
         if let (StepStatus::Settled | StepStatus::Failed, Some(result)) = (step.status, step.result) {
             tracing::info!(step.seq = seq, step.name = ask.name, "A finished call is taken from the journal.");
-            return Ok(Some(Outcome { status: step.status, result, usage: step.usage, cost: step.cost }));
+            return Ok(Some(Outcome { status: step.status, result, usage: step.usage, cost: step.cost, asks: None }));
+        }
+        if step.status == StepStatus::Unknown {
+            return Err(self.unknown(seq, &ask.name, "broke off"));
         }
         if ask.effect == Effect::AtMostOnce {
-            return Err(self.unknown(seq, ask));
+            self.unsettled = Some(Settled {
+                attempt: self.attempt,
+                seq,
+                status: StepStatus::Unknown,
+                result: Value::Null,
+                usage: None,
+                cost: None,
+                duration_ms: 0,
+            });
+            return Err(self.unknown(seq, &ask.name, "was under way when its process died"));
         }
         Ok(None)
     }
@@ -234,25 +285,25 @@ impl Journal {
         }
     }
 
-    /// A call that a crash interrupted and that must not happen twice.
-    fn unknown(&mut self, seq: u32, ask: &Ask) -> Trouble {
-        self.unsettled = Some(Settled {
-            attempt: self.attempt,
-            seq,
-            status: StepStatus::Unknown,
-            result: Value::Null,
-            usage: None,
-            cost: None,
-            duration_ms: 0,
-        });
-        Trouble::lasting(
-            "outcome_unknown",
-            format!(
-                "the process died during step {seq} ({}), whose effect is at_most_once: it may or may not have happened; \
-                 look, then replay the dead letter or purge it",
-                ask.name
-            ),
-        )
+    /// The last call broke off, and it must not be made twice: nobody knows whether it happened.
+    pub(crate) fn broke_off(&mut self, name: &str) -> Trouble {
+        self.unknown(self.next.saturating_sub(1), name, "broke off")
+    }
+
+    fn unknown(&mut self, seq: u32, name: &str, how: &str) -> Trouble {
+        if self.on_unknown == OnUnknown::Ask {
+            self.asked.push(Asked {
+                seq,
+                purpose: Purpose::OutcomeUnknown,
+                question: clarify::outcome_unknown(name, how),
+            });
+            return Trouble::Waiting;
+        }
+        let what = format!(
+            "tool {name} (step {seq}) {how} and its effect is at_most_once: it may or may not have happened; look, then \
+             replay the dead letter or purge it"
+        );
+        Trouble::lasting("outcome_unknown", what)
     }
 }
 

@@ -5,6 +5,7 @@
 //! attempt runs again from the start, and the calls that had settled answer from the journal instead of being made.
 
 mod budget;
+pub(crate) mod clarify;
 mod context;
 mod converse;
 mod hash;

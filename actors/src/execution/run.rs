@@ -4,15 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use greenroom_config::AgentSpec;
 use greenroom_contract::{
-    BoxFuture, Event, EventId, MicroUsd, ReplyTo,
+    BoxFuture, ClarificationId, Event, EventId, MicroUsd, ReplyTo,
     execution::{Claimed, Failure, Fence},
-    port::state::{Conclusion, Error, Finish, OutboxId, Outgoing},
+    port::state::{Conclusion, Error, Finish, OutboxId, Outgoing, Wait},
     status::ExecutionStatus,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    clarify,
     context::Context,
     converse::Converse,
     journal::{Journal, Trouble},
@@ -89,6 +90,8 @@ pub enum Ending {
     Fenced,
     /// It ended early because it was asked to: its journal is complete, and nothing was written of an end.
     Cancelled,
+    /// It waits for people, and nobody holds it.
+    Waiting,
     /// Its task panicked or was aborted: nothing was written about it yet.
     Crashed(Failure),
 }
@@ -103,7 +106,7 @@ pub async fn run(assignment: Assignment) -> Ending {
     let progress = Progress::enter(ports.table.clone(), &parent, fence.execution, event.trace_id, Arc::clone(&pulse));
     progress.begin("beginning".to_owned(), BEGINNING);
     let mut context = Context {
-        journal: Journal::new(Arc::clone(&ports.state), fence, attempt, claimed.journal.clone(), Arc::clone(&pulse)),
+        journal: Journal::new(Arc::clone(&ports.state), &claimed, kit.spec.limits.on_unknown, Arc::clone(&pulse)),
         claimed,
         kit,
         ports: Arc::clone(&ports),
@@ -113,6 +116,7 @@ pub async fn run(assignment: Assignment) -> Ending {
         kept: Kept::default(),
         checkpoint: None,
         spent: MicroUsd::default(),
+        granted: MicroUsd::default(),
         earlier: None,
         pulse,
         cancel,
@@ -169,6 +173,7 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
         }
         Err(Trouble::Fenced) => return fenced(),
         Err(Trouble::Cancelled) => return cancelled(context).await,
+        Err(Trouble::Waiting) => return wait(context).await,
     };
     let settle = context.journal.take_unsettled();
     let succeeded = matches!(conclusion, Conclusion::Succeeded(_));
@@ -207,6 +212,42 @@ async fn end(ports: &Ports, fence: Fence, finish: Finish) -> Result<Vec<Option<O
     }
     ports.state.finish(fence, finish).await?;
     Ok(Vec::new())
+}
+
+/// What was asked is written with the wait, so that a crash before it has asked nothing: the run then asks again.
+async fn wait(mut context: Context) -> Ending {
+    context.progress.begin("asking".to_owned(), END);
+    let (ports, fence, attempt) = (Arc::clone(&context.ports), context.claimed.fence, context.claimed.attempt);
+    match context.journal.flush().await {
+        Ok(()) => {}
+        Err(Trouble::Fenced) => return fenced(),
+        Err(trouble) => return Ending::Crashed(Failure::new("wait_refused", format!("{trouble:?}"))),
+    }
+    let questions = context.journal.take_asked();
+    let event = &context.claimed.event;
+    let mut outbox = Vec::new();
+    for asked in &questions {
+        let id = ClarificationId::of(fence.execution, attempt, asked.seq);
+        outbox.extend(clarify::announcement(&context.claimed, id, asked));
+        if let Some(to @ ReplyTo::Slack(_)) = event.reply_to.clone() {
+            let text = clarify::card(id, &asked.question);
+            outbox.push(Outgoing::Reply { to, text, is_error: false, trace_id: event.trace_id });
+        }
+    }
+    tracing::info!(questions = questions.len(), "The execution waits for people.");
+    let wait = Wait { questions, outbox };
+    match persist_under(Some(&context.pulse), "wait", || ports.state.wait(fence, wait.clone())).await {
+        Ok(()) => {
+            ports.outbox.ring();
+            ports.ended.tell(fence.execution);
+            Ending::Waiting
+        }
+        Err(Error::Fenced) => fenced(),
+        Err(error) => {
+            tracing::error!(%error, "The questions of an execution were refused by the store.");
+            Ending::Crashed(Failure::new("wait_refused", error.to_string()))
+        }
+    }
 }
 
 /// The journal keeps the last call, which is finished and paid for; the rest is for whoever goes on.

@@ -14,6 +14,7 @@ use greenroom_contract::{
 use serde_json::Value;
 
 use super::{
+    clarify,
     context::{Context, SILENCE_NET, to_json},
     hash,
     journal::{Ask, Outcome, Trouble},
@@ -52,8 +53,11 @@ impl Context {
                 _ => self.call_many(&rest[..now], &effects[..now]).await?,
             };
             self.between_calls();
-            for (ask, outcome) in rest.iter().zip(outcomes) {
-                let answer = read(ask, outcome)?;
+            if self.journal.has_asked() {
+                return Err(Trouble::Waiting);
+            }
+            for outcome in outcomes {
+                let answer = read(outcome)?;
                 for emit in &answer.emits {
                     self.emit(emit)?;
                 }
@@ -71,7 +75,21 @@ impl Context {
         self.journal.effect_before(ahead, StepKind::Tool, &wanted.name).or_else(listed).unwrap_or(Effect::None)
     }
 
+    /// Calls a tool, and again if it broke off and people have said so: that is a step of its own.
     async fn call_one(&mut self, wanted: &ToolUse, effect: Effect) -> Result<Outcome, Trouble> {
+        loop {
+            let outcome = self.call_once(wanted, effect).await?;
+            if outcome.status == StepStatus::Unknown {
+                return Err(self.journal.broke_off(&wanted.name));
+            }
+            if !clarify::is_to_be_called_again(&outcome.result) {
+                return Ok(outcome);
+            }
+            self.check_going()?;
+        }
+    }
+
+    async fn call_once(&mut self, wanted: &ToolUse, effect: Effect) -> Result<Outcome, Trouble> {
         let call = self.call(wanted);
         self.progress.begin(format!("tool {}", wanted.name), call.timeout + SILENCE_NET);
         let (tools, progress) = (Arc::clone(&self.kit.outfit.tools), &self.progress);
@@ -136,24 +154,20 @@ fn may_run_beside_others(effect: Effect) -> bool {
     matches!(effect, Effect::None | Effect::Idempotent)
 }
 
-fn read(wanted: &ToolUse, outcome: Outcome) -> Result<Answer, Trouble> {
-    if outcome.status == StepStatus::Unknown {
-        let why =
-            format!("tool {} broke off and its effect is at_most_once: it may or may not have happened", wanted.name);
-        return Err(Trouble::lasting("outcome_unknown", why));
-    }
+fn read(outcome: Outcome) -> Result<Answer, Trouble> {
     serde_json::from_value(outcome.result)
         .map_err(|error| Trouble::lasting("journal_unreadable", format!("a journaled answer cannot be read: {error}")))
 }
 
 async fn outcome(tools: &dyn tool::Toolset, call: Call, effect: Effect, progress: &Progress) -> Outcome {
     let (status, result) = match call_tool(tools, call, effect, progress).await {
+        Ok(Answer { asks: Some(question), .. }) => return Outcome::asks(question),
         Ok(answer) if answer.is_error => (StepStatus::Failed, to_json(&answer)),
         Ok(answer) => (StepStatus::Settled, to_json(&answer)),
         Err(tool::Error::OutcomeUnknown { .. }) if effect == Effect::AtMostOnce => (StepStatus::Unknown, Value::Null),
         Err(error) => (StepStatus::Failed, to_json(&Answer::error(error.to_string()))),
     };
-    Outcome { status, result, usage: None, cost: None }
+    Outcome { status, result, usage: None, cost: None, asks: None }
 }
 
 /// Calls a tool, whose signs of life are passed on; one whose effect allows it is called once more, with the same key,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use greenroom_contract::{
-    AgentId, BoxFuture, Event, EventId, ExecutionId,
+    AgentId, BoxFuture, ClarificationId, Event, EventId, ExecutionId,
+    clarification::Clarification,
     execution::{Execution, Failure},
     port::{
         operator::{
@@ -16,7 +17,7 @@ use greenroom_contract::{
     tree::{Feed, Tree},
 };
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::registry::Orchestrator;
@@ -63,6 +64,15 @@ impl Operator for Orchestrator {
             self.inner.ports.ended.tell(execution);
             Ok(())
         })
+    }
+
+    fn answer(
+        &self,
+        clarification: ClarificationId,
+        answer: Value,
+        by: String,
+    ) -> BoxFuture<'_, Result<Clarification, Error>> {
+        Box::pin(self.answer_question(clarification, answer, by))
     }
 
     fn agents(&self) -> Vec<AgentView> {
@@ -178,7 +188,8 @@ impl Orchestrator {
             drop(tokio::time::timeout_at(deadline.min(Instant::now() + look_anyway), ended.heard()).await);
             look_anyway = LOOK_ANYWAY;
             let execution = self.inner.ports.state.execution(id).await?.ok_or_else(|| not_found("execution", &id))?;
-            if execution.status.is_final() || Instant::now() >= deadline {
+            let stands = execution.status.is_final() || execution.status == ExecutionStatus::Waiting;
+            if stands || Instant::now() >= deadline {
                 return Ok(execution);
             }
         }
@@ -259,6 +270,6 @@ fn component(name: &str, bad: Vec<String>) -> ComponentHealth {
     ComponentHealth { component: name.to_owned(), status, reason }
 }
 
-fn not_found(what: &str, which: &dyn std::fmt::Display) -> Error {
+pub(super) fn not_found(what: &str, which: &dyn std::fmt::Display) -> Error {
     Error::NotFound { what: format!("{what} {which}") }
 }

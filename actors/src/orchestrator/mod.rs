@@ -4,6 +4,7 @@
 //! start is a reload from nothing); the doors ask it through `port::operator`. It is no actor: it keeps a small table
 //! behind a lock and talks to agents by their handles.
 
+mod answer;
 mod cluster;
 mod door;
 mod reconcile;

@@ -10,14 +10,16 @@ use std::{
 };
 
 use greenroom_contract::{
-    AgentId, BoxFuture, ExecutionId, MicroUsd, NodeId, TraceId,
+    AgentId, BoxFuture, ClarificationId, ExecutionId, MicroUsd, NodeId, TraceId,
+    clarification::Clarification,
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
     port::memory::Memory,
     port::state::{
-        Accepted, Arrival, Checkpoint, CheckpointKey, Claim, Conclusion, DeadLetterFilter, Error, ExecutionFilter,
-        Finish, NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed,
-        Reservation, Reserved, Result, Spent, State, Submission, Submitted, Swept,
+        Accepted, Arrival, Asked, Checkpoint, CheckpointKey, Claim, ClarificationFilter, Clarifications, Conclusion,
+        DeadLetterFilter, Decided, Decision, Error, ExecutionFilter, Finish, NewDeadLetter, NodeLease, OutboxId,
+        OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved, Result, Spent, State,
+        Submission, Submitted, Swept, Wait,
     },
 };
 use jiff::Timestamp;
@@ -29,6 +31,7 @@ use tokio::time::Instant;
 pub(crate) enum Fate {
     Queued,
     Running,
+    Waiting(Vec<Asked>),
     Succeeded(Value),
     Ended(Failure),
 }
@@ -271,5 +274,27 @@ impl State for Store {
 
     fn health(&self) -> BoxFuture<'_, Result<()>> {
         ready(Ok(()))
+    }
+}
+
+impl Clarifications for Store {
+    fn wait(&self, fence: Fence, wait: Wait) -> BoxFuture<'_, Result<()>> {
+        ready(self.fenced(fence, |row| row.fate = Fate::Waiting(wait.questions)))
+    }
+
+    fn decide(&self, _: ClarificationId, _: Decision) -> BoxFuture<'_, Result<Decided>> {
+        unasked()
+    }
+
+    fn clarification(&self, _: ClarificationId) -> BoxFuture<'_, Result<Option<Clarification>>> {
+        unasked()
+    }
+
+    fn clarifications(&self, _: ClarificationFilter, _: PageRequest) -> BoxFuture<'_, Result<Page<Clarification>>> {
+        unasked()
+    }
+
+    fn overdue(&self, _: u32) -> BoxFuture<'_, Result<Vec<Clarification>>> {
+        unasked()
     }
 }

@@ -39,6 +39,10 @@ pub struct Limits {
     /// How much money it may spend, in US dollars.
     #[garde(dive)]
     pub budget_usd: BudgetUsd,
+    /// What becomes of an execution when a call broke off that must not be made twice, so that nobody knows whether it
+    /// happened.
+    #[garde(skip)]
+    pub on_unknown: OnUnknown,
 }
 
 impl Default for Limits {
@@ -53,8 +57,31 @@ impl Default for Limits {
             tool_timeout: HumanDuration::from_secs(60),
             history: 50,
             budget_usd: BudgetUsd::default(),
+            on_unknown: OnUnknown::default(),
         }
     }
+}
+
+/// What becomes of an execution of which a call broke off that must not be made twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnknown {
+    /// It waits until a person has said what became of the call.
+    #[default]
+    Ask,
+    /// It fails, and becomes a dead letter.
+    Fail,
+}
+
+/// What becomes of an execution whose money does not reach.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenSpent {
+    /// It fails as `budget_exhausted`.
+    #[default]
+    Stop,
+    /// It waits until a person has said whether it may spend as much once more.
+    Ask,
 }
 
 /// Bounds of an exponential wait.
@@ -83,10 +110,19 @@ pub struct BudgetUsd {
     #[garde(inner(range(min = 0.0)))]
     pub per_day: Option<f64>,
     /// The model that is asked when the money does not reach for the agent's own; without one, or when it does not
-    /// reach for this one either, the execution fails as `budget_exhausted`.
+    /// reach for this one either, `when_spent` says what follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(dive)]
     pub degrade_to: Option<Fallback>,
+    /// What follows when the money does not reach: `stop`, or `ask` a person whether the execution may spend as much once
+    /// more. The node's own limit is no person's to lift: there it always stops.
+    #[serde(default, skip_serializing_if = "is_stop")]
+    #[garde(skip)]
+    pub when_spent: WhenSpent,
+}
+
+fn is_stop(when: &WhenSpent) -> bool {
+    *when == WhenSpent::Stop
 }
 
 /// How an agent is looked after.

@@ -9,7 +9,7 @@ mod providers;
 mod tool;
 
 pub use agent::{AgentSpec, Idle, MissedPolicy, Mode, OverlapPolicy, Schedule};
-pub use limits::{BudgetUsd, Limits, RetryBackoff, Supervision};
+pub use limits::{BudgetUsd, Limits, OnUnknown, RetryBackoff, Supervision, WhenSpent};
 pub use llm::{Api, Fallback, LlmConfig, OllamaOptions, Output, Provider, ScriptRule, ScriptedTool};
 pub use mcp::{Auth, McpServer, OAuth};
 pub use model::{AnthropicOptions, AnthropicVersion, CapabilityWords, Price, PromptCache, ThinkingWord};

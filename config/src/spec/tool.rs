@@ -18,7 +18,7 @@ pub enum ToolConfig {
     Mcp(#[garde(dive)] McpTool),
 }
 
-/// A tool that Greenroom brings. All keys but `builtin` are for `http_fetch`.
+/// A tool that Greenroom brings. `answer_within` is for `ask_human`; the other keys but `builtin` are for `http_fetch`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct BuiltinTool {
@@ -41,12 +41,23 @@ pub struct BuiltinTool {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub timeout: Option<HumanDuration>,
+    /// How long people have for an answer to `ask_human`; the model is then told that nobody gave one. Absent is for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub answer_within: Option<HumanDuration>,
 }
 
 impl BuiltinTool {
     /// The tool, with nothing said about it.
     pub fn plain(builtin: Builtin) -> Self {
-        Self { builtin, hosts: Vec::new(), private_addresses: false, max_bytes: None, timeout: None }
+        Self {
+            builtin,
+            hosts: Vec::new(),
+            private_addresses: false,
+            max_bytes: None,
+            timeout: None,
+            answer_within: None,
+        }
     }
 }
 
@@ -64,6 +75,8 @@ pub enum Builtin {
     Remember,
     /// Tells what was kept in mind.
     Recall,
+    /// Asks a person; the execution waits for the answer, however long it takes, and holds nothing meanwhile.
+    AskHuman,
 }
 
 impl Builtin {
@@ -75,6 +88,7 @@ impl Builtin {
             Self::HttpFetch => "http_fetch",
             Self::Remember => "remember",
             Self::Recall => "recall",
+            Self::AskHuman => "ask_human",
         }
     }
 }

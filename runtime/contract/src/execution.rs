@@ -67,6 +67,8 @@ pub enum StepKind {
     Tool,
     /// An event that the agent sends; it goes out with the transaction that finishes the execution.
     Emit,
+    /// A question to people that the runtime asks of its own accord.
+    Ask,
 }
 
 impl StepKind {
@@ -76,6 +78,7 @@ impl StepKind {
             Self::Llm => "llm",
             Self::Tool => "tool",
             Self::Emit => "emit",
+            Self::Ask => "ask",
         }
     }
 
@@ -85,6 +88,7 @@ impl StepKind {
             "llm" => Some(Self::Llm),
             "tool" => Some(Self::Tool),
             "emit" => Some(Self::Emit),
+            "ask" => Some(Self::Ask),
             _ => None,
         }
     }

@@ -83,6 +83,19 @@ uuid_id!(
     "an execution id (a UUID)"
 );
 
+uuid_id!(
+    /// One question to people.
+    ClarificationId,
+    "a clarification's id (a UUID)"
+);
+
+impl ClarificationId {
+    /// The question that an execution asks at a step: asked again after a crash, it is the same.
+    pub fn of(execution: ExecutionId, attempt: u32, seq: u32) -> Self {
+        Self::derived(&["clarification", &execution.to_string(), &attempt.to_string(), &seq.to_string()])
+    }
+}
+
 impl ExecutionId {
     /// The execution that `agent` makes of `event`: known at the door, before the inbox has the event.
     pub fn of(agent: &AgentId, event: EventId) -> Self {

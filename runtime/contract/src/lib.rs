@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+pub mod clarification;
 pub mod clock;
 pub mod event;
 pub mod execution;
@@ -15,7 +16,7 @@ pub mod tree;
 
 pub use clock::Clock;
 pub use event::{Event, Priority, ReplyTo};
-pub use id::{AgentId, EventId, ExecutionId, NodeId, TraceId};
+pub use id::{AgentId, ClarificationId, EventId, ExecutionId, NodeId, TraceId};
 pub use money::MicroUsd;
 pub use topic::TopicPattern;
 

@@ -106,6 +106,50 @@ impl ExecutionStatus {
 }
 
 status!(
+    /// How far a question to people is.
+    ClarificationStatus {
+        /// Nobody has answered yet.
+        Open = "open",
+        /// Somebody has.
+        Answered = "answered",
+        /// Nobody did in time.
+        Expired = "expired",
+        /// Its execution was cancelled.
+        Cancelled = "cancelled",
+    }
+);
+
+status!(
+    /// What kind of answer a question wants. The six kinds of the Portia SDK.
+    Category {
+        /// That the person does something elsewhere, and says so.
+        Action = "action",
+        /// A text.
+        Input = "input",
+        /// One of several options.
+        MultipleChoice = "multiple_choice",
+        /// That a value is right.
+        ValueConfirmation = "value_confirmation",
+        /// Yes or no.
+        UserVerification = "user_verification",
+        /// Whatever whoever asks and whoever answers agree on.
+        Custom = "custom",
+    }
+);
+
+status!(
+    /// Why a question is asked, which decides what an answer does.
+    Purpose {
+        /// A tool asks, on the model's behalf: the answer is the tool's.
+        Tool = "tool",
+        /// A call broke off that must not be made twice: the answer says what is to become of it.
+        OutcomeUnknown = "outcome_unknown",
+        /// A budget is spent: the answer says whether the execution may go on.
+        Budget = "budget",
+    }
+);
+
+status!(
     /// How far a journaled call is.
     StepStatus {
         /// Written before the call; its outcome is not known yet.

@@ -36,6 +36,15 @@ pub(crate) fn open_steps(id: ExecutionId, journal: Vec<RawStep>) -> Answer<Vec<S
     opened.map_err(corrupt(format_args!("the journal of execution {id}")))
 }
 
+/// Opens a payload that is shown. One that is damaged says so in its place.
+pub(crate) fn open_or_say(payload: Stored) -> Value {
+    codec::decode_json(payload).unwrap_or_else(unreadable)
+}
+
+fn unreadable(error: Damaged) -> Value {
+    Value::String(format!("(unreadable: {error})"))
+}
+
 /// An execution. `seq` is its row's number.
 pub(crate) struct RawExecution {
     pub(crate) seq: i64,
@@ -52,9 +61,8 @@ impl RawExecution {
             #[serde(default)]
             payload: Value,
         }
-        let unreadable = |error: Damaged| Value::String(format!("(unreadable: {error})"));
         let input = codec::decode_json::<Asked>(self.event).map_or_else(unreadable, |asked| asked.payload);
-        let output = self.output.map(|output| codec::decode_json(output).unwrap_or_else(unreadable));
+        let output = self.output.map(open_or_say);
         (self.seq, Execution { input, output, ..self.shown })
     }
 }

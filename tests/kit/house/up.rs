@@ -10,7 +10,7 @@ use std::{
 use greenroom_actors::{
     agent,
     allowance::Allowance,
-    caretaker::{LEASE, Vitals, dead_letters, store_monitor, topology},
+    caretaker::{LEASE, Vitals, dead_letters, deadlines, store_monitor, topology},
     cluster::{Cluster, Face, presence, scout},
     orchestrator::Orchestrator,
     porter::porter,
@@ -102,6 +102,7 @@ impl House {
             join(&ports, &machine, &root).await;
         }
         root.add(dead_letters(Arc::clone(&ports)));
+        root.add(deadlines(Arc::clone(&ports)));
         root.add(relay(Arc::clone(&ports), Arc::new(NoReplies)));
         root.add(scout(Arc::clone(&ports), machine.clone()));
         root.add(porter(Arc::clone(&ports)));

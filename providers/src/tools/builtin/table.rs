@@ -6,7 +6,7 @@ use greenroom_contract::{
     port::tool::{Answer, Call, ToolSpec},
 };
 
-use super::{current_time, emit_event, http_fetch::HttpFetch, memory};
+use super::{ask_human, current_time, emit_event, http_fetch::HttpFetch, memory};
 use crate::Unusable;
 
 /// A built-in tool, ready to be called.
@@ -16,6 +16,7 @@ pub(in crate::tools) enum Ready {
     HttpFetch(Box<HttpFetch>),
     Remember,
     Recall,
+    AskHuman { answer_within_s: Option<u64> },
 }
 
 impl Ready {
@@ -26,6 +27,9 @@ impl Ready {
             Builtin::CurrentTime => Self::CurrentTime,
             Builtin::Remember => Self::Remember,
             Builtin::Recall => Self::Recall,
+            Builtin::AskHuman => {
+                Self::AskHuman { answer_within_s: tool.answer_within.map(|within| within.0.as_secs().max(1)) }
+            }
             Builtin::HttpFetch => Self::HttpFetch(Box::new(HttpFetch::new(tool)?)),
         })
     }
@@ -38,6 +42,7 @@ impl Ready {
             Self::HttpFetch(tool) => tool.spec(),
             Self::Remember => memory::remember_spec(),
             Self::Recall => memory::recall_spec(),
+            Self::AskHuman { .. } => ask_human::spec(),
         }
     }
 
@@ -49,6 +54,7 @@ impl Ready {
             Self::HttpFetch(tool) => tool.call(call).await,
             Self::Remember => memory::remember(call).await,
             Self::Recall => memory::recall(call).await,
+            Self::AskHuman { answer_within_s } => ask_human::call(&call.input, *answer_within_s),
         }
     }
 }

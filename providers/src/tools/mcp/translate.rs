@@ -61,13 +61,7 @@ pub(super) fn answer(result: CallToolResult) -> Answer {
             lines.push(structured.to_string());
         }
     }
-    Answer {
-        content: lines.join("\n"),
-        is_error: result.is_error.unwrap_or(false),
-        images,
-        emits: Vec::new(),
-        remembers: Vec::new(),
-    }
+    Answer { is_error: result.is_error.unwrap_or(false), images, ..Answer::text(lines.join("\n")) }
 }
 
 fn line(block: ContentBlock, images: &mut Vec<Image>) -> String {

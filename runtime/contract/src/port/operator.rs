@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::{
     BoxFuture,
+    clarification::Clarification,
     event::{Event, Priority, ReplyTo},
     execution::{Execution, Failure},
-    id::{AgentId, ExecutionId, NodeId, TraceId},
+    id::{AgentId, ClarificationId, ExecutionId, NodeId, TraceId},
     port::state,
     status::{AgentStatus, ExecutionStatus},
     topic::TopicPattern,
@@ -251,11 +252,20 @@ pub trait Operator: Send + Sync + 'static {
     /// Publishes an event for whoever subscribed to its topic. Durable when this returns.
     fn publish(&self, event: Event) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Waits until an execution has ended, at most so long, and returns it as it is then, with its journal.
+    /// Waits until an execution has ended or waits for people, at most so long, and returns it as it is then, with its journal.
     fn wait(&self, execution: ExecutionId, at_most: Duration) -> BoxFuture<'_, Result<Execution, Error>>;
 
     /// Ends an execution as `cancelled`.
     fn cancel(&self, execution: ExecutionId) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Answers a question for `by`, as the door knows them. The first answer counts: for another one it is
+    /// [`Error::Conflict`], which says who was first.
+    fn answer(
+        &self,
+        clarification: ClarificationId,
+        answer: Value,
+        by: String,
+    ) -> BoxFuture<'_, Result<Clarification, Error>>;
 
     /// Every agent of the cluster, by name, once for each node that runs it.
     fn agents(&self) -> Vec<AgentView>;

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::{
     BoxFuture,
+    clarification::Question,
     execution::Effect,
     id::{AgentId, ExecutionId, TraceId},
     port::{
@@ -85,17 +86,32 @@ pub struct Answer {
     /// What the call asks to be kept in mind. It takes effect with that transaction, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remembers: Vec<Remember>,
+    /// A question to people: the execution waits, and their answer is the tool's. The rest of this answer counts for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<Question>,
 }
 
 impl Answer {
     /// A good answer of plain text.
     pub fn text(content: impl Into<String>) -> Self {
-        Self { content: content.into(), is_error: false, images: Vec::new(), emits: Vec::new(), remembers: Vec::new() }
+        Self {
+            content: content.into(),
+            is_error: false,
+            images: Vec::new(),
+            emits: Vec::new(),
+            remembers: Vec::new(),
+            asks: None,
+        }
     }
 
     /// The tool's own failure, which the model may read and work round.
     pub fn error(content: impl Into<String>) -> Self {
-        Self { content: content.into(), is_error: true, images: Vec::new(), emits: Vec::new(), remembers: Vec::new() }
+        Self { is_error: true, ..Self::text(content) }
+    }
+
+    /// A question to people.
+    pub fn asks(question: Question) -> Self {
+        Self { asks: Some(question), ..Self::text("") }
     }
 }
 

@@ -22,8 +22,6 @@ const LATER: &[(MethodFilter, &str)] = &[
     (MethodFilter::POST, "/v1/plans/{id}/approve"),
     (MethodFilter::POST, "/v1/plans/{id}/cancel"),
     (MethodFilter::POST, "/v1/plans/{id}/retry"),
-    (MethodFilter::GET, "/v1/clarifications"),
-    (MethodFilter::POST, "/v1/clarifications/{id}/answer"),
     (MethodFilter::GET, "/v1/schedules"),
     (MethodFilter::POST, "/v1/schedules/{id}/trigger"),
     (MethodFilter::POST, "/v1/schedules/{id}/pause"),

@@ -1,12 +1,13 @@
 //! The operator's HTTP API: one file for each noun, one table of routes.
 //!
 //! * `routes`: which path leads where
-//! * `health` · `tree` · `stream` · `agents` · `invoke` · `executions` · `queues` · `dead_letters` · `traces` · `events`
+//! * `health` · `tree` · `stream` · `agents` · `invoke` · `executions` · `clarifications` · `queues` · `dead_letters` · `traces` · `events`
 //! * `registry`: agents as the list shows them; `cursor`, `settled`: what the stream tells, and where a reader is
 //! * `later`: paths that are promised and not built yet (501)
 //! * `redact`: what must not leave by the API
 
 mod agents;
+mod clarifications;
 mod cursor;
 mod dead_letters;
 mod events;

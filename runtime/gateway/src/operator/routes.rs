@@ -9,7 +9,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{agents, dead_letters, events, executions, health, invoke, later, nodes, queues, stream, traces, tree};
+use super::{
+    agents, clarifications, dead_letters, events, executions, health, invoke, later, nodes, queues, stream, traces,
+    tree,
+};
 use crate::{
     Doors,
     http::{Params, Problem},
@@ -31,6 +34,9 @@ pub(crate) fn routes() -> Router<Arc<Doors>> {
         .route("/v1/executions", get(executions::list))
         .route("/v1/executions/{id}", get(executions::show))
         .route("/v1/executions/{id}/cancel", post(executions::cancel))
+        .route("/v1/clarifications", get(clarifications::list))
+        .route("/v1/clarifications/{id}", get(clarifications::show))
+        .route("/v1/clarifications/{id}/answer", post(clarifications::answer))
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/queues", get(queues::list))
         .route("/v1/dead-letters", get(dead_letters::list))

@@ -9,7 +9,7 @@ use greenroom_contract::status::{AgentStatus, ExecutionStatus};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::testing::{House, Mood, execution};
+use crate::testing::{House, Mood, execution, question_id};
 
 const VERBS: [&str; 3] = ["restart", "pause", "resume"];
 
@@ -68,6 +68,43 @@ async fn what_an_operator_did_is_in_the_log_with_its_trace() {
         assert!(line.contains("researcher") || line.contains(&id.to_string()), "{line}");
         assert!(line.contains(answer.header("x-trace-id")), "{line}");
     }
+}
+
+#[tokio::test]
+async fn questions_are_shown_and_answered() {
+    let house = House::new();
+    let id = question_id();
+    let list = house.get("/v1/clarifications?status=open").await.json();
+    let shown = house.get(&format!("/v1/clarifications/{id}")).await.json();
+    assert_eq!(list["items"], json!([shown]));
+    assert_eq!(shown["clarification_id"], json!(id));
+    let asked = (&shown["category"], &shown["user_guidance"], &shown["options"], &shown["status"]);
+    let expected = (&json!("multiple_choice"), &json!("Ship it?"), &json!(["yes", "no"]), &json!("open"));
+    assert_eq!(asked, expected);
+    assert_eq!(house.get("/v1/clarifications?status=answered").await.json()["items"], json!([]));
+
+    let path = format!("/v1/clarifications/{id}/answer");
+    let answered = house.post(&path, json!({ "answer": "yes", "by": "ann" })).await.json();
+    assert_eq!((&answered["answer"], &answered["answered_by"]), (&json!("yes"), &json!("ann")));
+    house.post(&path, json!({ "answer": true })).await;
+    let verbs = house.operator.verbs.lock().unwrap().clone();
+    assert_eq!(verbs, [("answer", format!("{id} \"yes\" ann")), ("answer", format!("{id} true operator"))]);
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_refused() {
+    let house = House::new();
+    let path = format!("/v1/clarifications/{}/answer", question_id());
+    house.get("/v1/clarifications/42").await.problem(400, "bad_id");
+    house.get("/v1/clarifications?status=late").await.problem(400, "bad_parameter");
+    let other = greenroom_contract::ClarificationId::new();
+    house.get(&format!("/v1/clarifications/{other}")).await.problem(404, "not_found");
+    house.post(&path, json!({})).await.problem(422, "invalid");
+    house.post(&path, json!({ "answer": "yes", "name": "ann" })).await.problem(422, "invalid");
+    house.get(&path).await.problem(405, "wrong_method");
+    assert!(house.operator.verbs.lock().unwrap().is_empty());
+    house.operator.set(Mood::Conflict);
+    house.post(&path, json!({ "answer": "yes" })).await.problem(409, "conflict");
 }
 
 #[derive(Clone, Default)]

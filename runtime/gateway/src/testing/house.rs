@@ -12,9 +12,10 @@ use axum::{
 };
 use greenroom_contract::{
     AgentId, BoxFuture, Clock, Event, NodeId, TraceId,
+    clarification::Clarification,
     event::Priority,
     execution::{Execution, Failure},
-    id::{EventId, ExecutionId},
+    id::{ClarificationId, EventId, ExecutionId},
     port::operator::{self, AgentView, Health, HealthStatus, Invocation, Invoked, NodeView, Operator, Scope},
     status::{AgentStatus, ExecutionStatus},
     tree::{Feed, NodeTree, Table, Tree},
@@ -26,7 +27,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{bus::FakeBus, store::FakeState};
+use super::{bus::FakeBus, clarifications::question, store::FakeState};
 use crate::{Doors, router, slack::SlackDoor};
 
 /// The moment at which the fake clock stands: that of Slack's published vector.
@@ -214,6 +215,19 @@ impl Operator for FakeOperator {
     fn cancel(&self, execution: ExecutionId) -> BoxFuture<'_, Result<(), operator::Error>> {
         self.verbs.lock().unwrap().push(("cancel", execution.to_string()));
         Box::pin(self.feel())
+    }
+
+    fn answer(
+        &self,
+        clarification: ClarificationId,
+        answer: Value,
+        by: String,
+    ) -> BoxFuture<'_, Result<Clarification, operator::Error>> {
+        self.verbs.lock().unwrap().push(("answer", format!("{clarification} {answer} {by}")));
+        Box::pin(async move {
+            self.feel().await?;
+            Ok(Clarification { answer: Some(answer), answered_by: Some(by), ..question(clarification) })
+        })
     }
 
     fn agents(&self) -> Vec<AgentView> {

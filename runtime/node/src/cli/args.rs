@@ -111,6 +111,20 @@ pub(super) enum Verb {
         #[arg(long)]
         status: Option<String>,
     },
+    /// The questions that wait for a person; with an id, answer one.
+    Answer {
+        /// The question's id.
+        #[arg(requires = "answer")]
+        id: Option<String>,
+        /// The answer: a text, yes or no, one of the options, or JSON.
+        answer: Option<String>,
+        /// Who answers.
+        #[arg(long, default_value = "operator")]
+        by: String,
+        /// Only questions of this agent.
+        #[arg(long, conflicts_with = "id")]
+        agent: Option<String>,
+    },
     /// What could not be done: list, show, replay, purge.
     #[command(subcommand)]
     Dlq(Dlq),

@@ -35,6 +35,10 @@ pub(super) fn invoke(client: &Client, invoke: Invoke, as_json: bool) -> Result<(
     show(&answer, as_json);
     if status == StatusCode::ACCEPTED && !invoke.detach {
         let id = answer["execution_id"].as_str().unwrap_or_default();
+        if answer["status"] == "waiting" {
+            super::answer::of(client, id)?;
+            return Err(Exit::too_late("the agent waits for an answer"));
+        }
         return Err(Exit::too_late(format!("no answer within {wait}; it goes on: greenroom executions {id}")));
     }
     match answer["status"].as_str() {

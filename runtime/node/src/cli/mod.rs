@@ -2,6 +2,7 @@
 //! scripts can rely on. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 configuration invalid, 4 not found, 5 no node
 //! answers, 6 the wait is over, 7 the agent's execution failed.
 
+mod answer;
 mod args;
 mod check;
 mod client;

@@ -6,6 +6,7 @@ use clap::{CommandFactory, Parser};
 use greenroom_config::{Environment, NodeConfig, Roles};
 
 use super::{
+    answer,
     args::{Cli, Verb},
     check,
     client::Client,
@@ -54,6 +55,8 @@ fn run(cli: Cli) -> Result<ExitCode, Exit> {
         Verb::Logs { trace, agent, tail } => logs::logs(&NodeConfig::from_env(&env()?)?, trace, agent, tail, json)?,
         Verb::Executions { id: Some(id), .. } => executions::one(&ask()?, &id, json)?,
         Verb::Executions { id: None, agent, status } => executions::list(&ask()?, agent, status, json)?,
+        Verb::Answer { id: Some(id), answer: Some(text), by, .. } => answer::answer(&ask()?, &id, &text, &by, json)?,
+        Verb::Answer { agent, .. } => answer::list(&ask()?, agent.as_deref(), json)?,
         Verb::Dlq(verb) => dead_letters::run(&ask()?, verb, json)?,
         Verb::Restart { agent } => show::tell(&ask()?, &agent, "restart", "is started afresh")?,
         Verb::Pause { agent } => show::tell(&ask()?, &agent, "pause", "is paused; its messages wait")?,

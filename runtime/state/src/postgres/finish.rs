@@ -16,6 +16,7 @@ use sqlx::PgConnection;
 use super::{
     ask::{Ask, Batched, Waiting, calling, key},
     checkpoint::Prepared,
+    clarifications,
     columns::{Columns, wait_ms},
     dead,
     fault::{Fault, Job},
@@ -235,6 +236,7 @@ pub(super) async fn cancel(store: &PostgresState, execution: ExecutionId, failur
                 .execute(&mut *conn)
                 .await?;
             if cancelled.rows_affected() > 0 {
+                clarifications::cancel(conn, execution).await?;
                 return Ok(true);
             }
             undelivered::close(conn, execution, ExecutionStatus::Cancelled, &failure, now).await

@@ -11,6 +11,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0002_retention.sql"),
     include_str!("migrations/0003_reservations.sql"),
     include_str!("migrations/0004_memories.sql"),
+    include_str!("migrations/0006_clarifications.sql"),
 ];
 
 /// Brings `schema` up to date, in one transaction. However many nodes start at once, one does it and the others wait.

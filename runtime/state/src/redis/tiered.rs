@@ -30,7 +30,7 @@ const WRITES: usize = 64;
 /// A store that answers from the hot tier what it can. Everything else, and every decision, is the durable store's.
 #[derive(Clone)]
 pub struct Tiered {
-    durable: Arc<dyn State>,
+    pub(super) durable: Arc<dyn State>,
     tier: RedisTier,
     near: Arc<Near>,
     ended: Arc<JustEnded>,

@@ -11,7 +11,7 @@ use greenroom_contract::{
 use rusqlite::{Connection, params};
 
 use super::{
-    checkpoint,
+    checkpoint, clarifications,
     columns::after,
     dead,
     job::{Job, run},
@@ -121,6 +121,7 @@ pub(super) async fn cancel(store: &SqliteState, execution: ExecutionId, failure:
         .write(move |conn| {
             let cancelled = run(conn, SQL, params![execution.as_bytes(), now, failure.code, failure.message])?;
             if cancelled > 0 {
+                clarifications::cancel(conn, execution)?;
                 return Ok(true);
             }
             undelivered::close(conn, execution, ExecutionStatus::Cancelled, &failure, now)

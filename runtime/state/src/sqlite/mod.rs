@@ -2,12 +2,13 @@
 //!
 //! One file for each station of an event: `submit` (the door), `relay` (outbox to bus), `inbox`, `claim` (and
 //! `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`, `budget`), the questions (`queries`), what is old (`sweep`) and
-//! `dead` letters.
+//! `dead` letters. `clarifications` are the questions to people.
 //! `row` is how an outbox row is written, `job` and `columns` are how a statement meets SQLite.
 
 mod budget;
 mod checkpoint;
 mod claim;
+mod clarifications;
 mod columns;
 mod dead;
 mod finish;

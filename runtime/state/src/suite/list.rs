@@ -110,6 +110,17 @@ macro_rules! state_suite {
             each_agents_newest_version_is_kept
             spending_is_remembered_for_a_year
             a_sweep_takes_no_more_than_its_limit
+            an_execution_waits_and_goes_on_with_the_answer
+            a_step_whose_outcome_is_unknown_asks_too
+            the_first_answer_counts
+            it_goes_on_when_all_its_questions_are_answered
+            questions_and_answers_are_told
+            a_waiting_execution_can_be_cancelled
+            what_it_is_too_late_for_is_found
+            questions_are_listed
+            only_a_step_under_way_asks
+            a_question_keeps_the_order
+            questions_are_deleted_with_their_execution
             the_store_says_that_it_can_write
         }
     };

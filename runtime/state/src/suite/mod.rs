@@ -10,6 +10,7 @@
 mod budget;
 mod checkpoint;
 mod claim;
+mod clarifications;
 mod dead;
 mod fence;
 mod finish;
@@ -28,6 +29,7 @@ mod sweep;
 pub use budget::*;
 pub use checkpoint::*;
 pub use claim::*;
+pub use clarifications::*;
 pub use dead::*;
 pub use fence::*;
 pub use finish::*;

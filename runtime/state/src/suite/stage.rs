@@ -66,6 +66,11 @@ impl Stage {
         Self { state, clock, _keep: Box::new(keep) }
     }
 
+    /// What the store's clock says.
+    pub(super) fn clock_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Gives an agent work by a door.
     pub(super) async fn submit(&self, agent: &AgentId, payload: Value) -> Submitted {
         self.state.submit(command(agent, payload)).await.unwrap()

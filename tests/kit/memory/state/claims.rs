@@ -4,10 +4,11 @@ use std::cmp::Reverse;
 
 use greenroom_contract::{
     AgentId, Event, ExecutionId, NodeId,
+    clarification::Clarification,
     clock::from_millis,
     execution::{Claimed, Failure, Fence},
     port::state::{Accepted, Arrival, Claim, Error, LEFT_TO_THE_QUEUE, NodeLease, Release, Result},
-    status::{ExecutionStatus, StepStatus},
+    status::{ClarificationStatus, ExecutionStatus, StepStatus},
 };
 
 use super::tables::{Row, Tables};
@@ -221,6 +222,8 @@ impl Tables {
         // The new epoch tells the one who works on it, at its next write.
         self.rows[number].epoch += 1;
         self.end(number, ExecutionStatus::Cancelled, Some(failure), now);
+        let open = |asked: &&mut Clarification| asked.execution_id == id && asked.status == ClarificationStatus::Open;
+        self.questions.iter_mut().filter(open).for_each(|asked| asked.status = ClarificationStatus::Cancelled);
         true
     }
 

@@ -3,6 +3,7 @@
 
 mod budget;
 mod claims;
+mod clarifications;
 mod journal;
 mod letters;
 mod outbox;

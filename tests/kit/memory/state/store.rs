@@ -107,7 +107,7 @@ impl MemoryState {
     }
 
     /// A transaction: it happens at the first poll, wholly or not; its answer is on the way a little longer.
-    fn call<'a, T: Send + 'a>(
+    pub(super) fn call<'a, T: Send + 'a>(
         &'a self,
         act: impl FnOnce(&mut Tables, i64) -> Result<T> + Send + 'a,
     ) -> BoxFuture<'a, Result<T>> {

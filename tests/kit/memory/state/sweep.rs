@@ -93,6 +93,7 @@ impl Tables {
             }
         }
         self.reservations.remove(&id);
+        self.questions.retain(|asked| asked.execution_id != id);
         self.swept.insert(id, now);
     }
 }

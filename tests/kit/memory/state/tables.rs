@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use greenroom_contract::{
     AgentId, Event, EventId, ExecutionId, NodeId, ReplyTo, TraceId,
+    clarification::Clarification,
     execution::{Failure, Fence, Step},
     port::{
         llm::Message,
@@ -34,6 +35,8 @@ pub(super) struct Tables {
     pub(super) reservations: HashMap<ExecutionId, Reservation>,
     pub(super) paused: BTreeSet<AgentId>,
     pub(super) memories: BTreeMap<(AgentId, String), (i64, String)>,
+    /// In the order in which they were asked.
+    pub(super) questions: Vec<Clarification>,
     pub(super) letters: BTreeMap<i64, Letter>,
     pub(super) next_letter: i64,
     /// When executions were deleted.

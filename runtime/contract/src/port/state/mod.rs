@@ -11,6 +11,7 @@
 //! * **Time** is the store's own clock.
 
 mod budget;
+mod clarifications;
 mod error;
 mod finish;
 mod inbox;
@@ -21,6 +22,7 @@ mod store;
 mod sweep;
 
 pub use budget::{Reservation, Reserved};
+pub use clarifications::{Asked, ClarificationFilter, Clarifications, Decided, Decision, Wait};
 pub use error::{Error, Result};
 pub use finish::{Checkpoint, CheckpointKey, Conclusion, Finish, NewCheckpoint};
 pub use inbox::{Accepted, Arrival, Claim, LEFT_TO_THE_QUEUE, Release};

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewDeadLetter,
-    NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved, Result, Spent,
-    Submission, Submitted, Swept,
+    Accepted, Arrival, Checkpoint, CheckpointKey, Claim, Clarifications, DeadLetterFilter, ExecutionFilter, Finish,
+    NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved,
+    Result, Spent, Submission, Submitted, Swept,
 };
 use crate::{
     BoxFuture,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The store.
-pub trait State: Send + Sync + 'static {
+pub trait State: Clarifications {
     // doors and outbox
 
     /// Takes a command or event in by a door: its outbox row is durable when this returns. A submission with an
@@ -117,8 +117,8 @@ pub trait State: Send + Sync + 'static {
         })
     }
 
-    /// Asks a running or queued execution to end as `cancelled`. A queued one ends now; a running one ends now too and
-    /// its claim is fenced. Returns whether there was something to cancel.
+    /// Asks a running, queued or waiting execution to end as `cancelled`. It ends now: the claim of a running one is
+    /// fenced, the open questions of a waiting one are cancelled. Returns whether there was something to cancel.
     fn cancel(&self, execution: ExecutionId, failure: Failure) -> BoxFuture<'_, Result<bool>>;
 
     // agents' own

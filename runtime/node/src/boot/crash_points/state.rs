@@ -26,7 +26,7 @@ pub(super) struct Dangerous {
 
 impl Dangerous {
     /// Does a deed between its two places. One that failed has no place after it.
-    async fn between<T>(&self, deed: Deed, about: String, done: BoxFuture<'_, Result<T>>) -> Result<T> {
+    pub(super) async fn between<T>(&self, deed: Deed, about: String, done: BoxFuture<'_, Result<T>>) -> Result<T> {
         self.trigger.before(deed, &about);
         let done = done.await?;
         self.trigger.after(deed, &about);

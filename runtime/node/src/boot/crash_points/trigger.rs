@@ -37,6 +37,8 @@ pub(super) enum Deed {
     Settle,
     /// An attempt's end is written (`State::finish`), about how it ended.
     Commit,
+    /// A person's answer is written (`Clarifications::decide`), about the question.
+    Answer,
     /// A person is answered (`Replies::send`), about the kind of the address.
     Reply,
 }
@@ -54,6 +56,7 @@ impl Deed {
             Self::Call => "call",
             Self::Settle => "settle",
             Self::Commit => "commit",
+            Self::Answer => "answer",
             Self::Reply => "reply",
         }
     }

@@ -54,7 +54,8 @@ impl Cast {
             // It is asked nowhere but here.
             let yaml = format!(
                 "name: {name}\nagent_type: selftest\nexecution_mode: autonomous\nconcurrency: 4\n\
-                 llm_config: {{provider: openai, model: gpt-4o-mini, base_url: \"{model_url}\"}}\ntools: [{{{tool}}}]\n"
+                 llm_config: {{provider: openai, model: gpt-4o-mini, base_url: \"{model_url}\"}}\n\
+                 limits: {{on_unknown: fail}}\ntools: [{{{tool}}}]\n"
             );
             fs::write(folder.join(format!("{name}.yaml")), yaml)?;
         }

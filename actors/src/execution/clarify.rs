@@ -1,0 +1,119 @@
+//! Questions to people: how they are put, and what an answer makes of the step that asked. Pure.
+
+use greenroom_contract::{
+    ClarificationId, Event, EventId, MicroUsd,
+    clarification::{Clarification, Question},
+    execution::Claimed,
+    port::{
+        state::{Asked, Outgoing},
+        tool::Answer,
+    },
+    status::{Category, ClarificationStatus, Purpose, StepStatus},
+};
+use serde_json::{Value, json};
+
+/// What may have become of a call that broke off.
+const DONE: &str = "done";
+const NOT_DONE: &str = "not done";
+const CALL_AGAIN: &str = "call again";
+
+/// What became of a call that must not be made twice?
+pub(super) fn outcome_unknown(name: &str, how: &str) -> Question {
+    let guidance = format!(
+        "The call of the tool {name} {how}, and it must not happen twice: it may or may not have happened. Look there, then \
+         say: `{DONE}` if it happened, `{NOT_DONE}` if it did not and shall not, `{CALL_AGAIN}` if it did not and shall be \
+         made now."
+    );
+    Question::choice(guidance, [DONE, NOT_DONE, CALL_AGAIN])
+}
+
+/// May an execution spend as much once more?
+pub(super) fn budget_spent(why: &str, more: MicroUsd) -> Question {
+    let guidance = format!("The budget does not reach: {why}. May this execution spend {more} more?");
+    Question { category: Category::UserVerification, ..Question::input(guidance) }
+}
+
+/// Whether people want a call to be made again.
+pub(super) fn is_to_be_called_again(result: &Value) -> bool {
+    result["call_again"] == json!(true)
+}
+
+/// Whether people allow more to be spent.
+pub(super) fn is_granted(result: &Value) -> bool {
+    result["granted"] == json!(true)
+}
+
+/// Under which questions are told of.
+const TOPIC: &str = "greenroom.clarification";
+
+/// The question, for whoever listens. Who was woken by such news and asks itself is not told of: it would wake itself, and
+/// ask for ever.
+pub(super) fn announcement(claimed: &Claimed, id: ClarificationId, asked: &Asked) -> Option<Outgoing> {
+    if claimed.event.event_type.starts_with(TOPIC) {
+        return None;
+    }
+    let payload = json!({
+        "clarification_id": id,
+        "execution_id": claimed.fence.execution,
+        "agent": claimed.agent,
+        "purpose": asked.purpose,
+        "category": asked.question.category,
+        "user_guidance": asked.question.user_guidance,
+        "options": asked.question.options,
+        "expires_in_s": asked.question.expires_in_s,
+    });
+    let topic = format!("{TOPIC}.asked.{}", claimed.agent);
+    let mut event = Event::new(topic, format!("agent/{}", claimed.agent), claimed.event.trace_id, payload);
+    event.event_id = EventId::derived(&["asked", &id.to_string()]);
+    event.correlation_id = Some(claimed.event.event_id.to_string());
+    event.conversation.clone_from(&claimed.event.conversation);
+    Some(Outgoing::Event { event, mandatory: false })
+}
+
+/// That a question has its end, for whoever listens.
+pub(crate) fn news(asked: &Clarification, status: ClarificationStatus, answer: Option<&Value>, by: &str) -> Outgoing {
+    let payload = json!({
+        "clarification_id": asked.id,
+        "execution_id": asked.execution_id,
+        "agent": asked.agent,
+        "status": status,
+        "answer": answer,
+        "answered_by": by,
+    });
+    let topic = format!("{TOPIC}.{status}.{}", asked.agent);
+    let mut event = Event::new(topic, "clarifications", asked.trace_id, payload);
+    event.event_id = EventId::derived(&["clarified", &asked.id.to_string()]);
+    Outgoing::Event { event, mandatory: false }
+}
+
+/// The question as a message to the person with whom the agent talks.
+pub(super) fn card(id: ClarificationId, question: &Question) -> String {
+    let choices = match question.category {
+        Category::MultipleChoice => format!("\nOne of: {}", question.options.join(", ")),
+        Category::UserVerification => "\nyes or no".to_owned(),
+        _ => String::new(),
+    };
+    format!("{}{choices}\nAnswer with `greenroom answer {id} …`", question.user_guidance)
+}
+
+/// How the step that asked ends with an answer, or without one.
+pub(crate) fn ending(asked: &Clarification, answer: Option<&Value>) -> (StepStatus, Value) {
+    let said = |answer: Answer| {
+        let status = if answer.is_error { StepStatus::Failed } else { StepStatus::Settled };
+        (status, serde_json::to_value(answer).unwrap_or(Value::Null))
+    };
+    match (asked.purpose, answer) {
+        (Purpose::Tool, Some(Value::String(text))) => said(Answer::text(text)),
+        (Purpose::Tool, Some(Value::Bool(yes))) => said(Answer::text(if *yes { "yes" } else { "no" })),
+        (Purpose::Tool, Some(other)) => said(Answer::text(other.to_string())),
+        (Purpose::Tool, None) => said(Answer::error("nobody answered in time")),
+        (Purpose::Budget, answer) => (StepStatus::Settled, json!({ "granted": answer == Some(&Value::Bool(true)) })),
+        (Purpose::OutcomeUnknown, Some(word)) if word == CALL_AGAIN => {
+            (StepStatus::Settled, json!({ "call_again": true }))
+        }
+        (Purpose::OutcomeUnknown, Some(word)) if word == DONE => {
+            said(Answer::text("It was done, a person says; what it returned is not known."))
+        }
+        (Purpose::OutcomeUnknown, _) => said(Answer::error("It was not done, a person says, and shall not be.")),
+    }
+}

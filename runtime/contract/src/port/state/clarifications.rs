@@ -1,0 +1,93 @@
+//! Questions to people.
+
+use serde_json::Value;
+
+use super::{Outgoing, Result};
+use crate::{
+    BoxFuture,
+    clarification::{Clarification, Question},
+    execution::Fence,
+    id::{AgentId, ClarificationId, ExecutionId},
+    page::{Page, PageRequest},
+    status::{ClarificationStatus, Purpose, StepStatus},
+};
+
+/// The end of a run that goes on when people have answered. What it has called is settled before.
+#[derive(Debug, Clone)]
+pub struct Wait {
+    /// What is asked; at least one question.
+    pub questions: Vec<Asked>,
+    /// Events and replies to send.
+    pub outbox: Vec<Outgoing>,
+}
+
+/// A question on its way into the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// The step of the claimed attempt that asks. It stays intended, or unknown, until the answer settles it.
+    pub seq: u32,
+    /// Why.
+    pub purpose: Purpose,
+    /// What.
+    pub question: Question,
+}
+
+/// The end of a question.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// `answered` or `expired`.
+    pub status: ClarificationStatus,
+    /// The answer, as [`Question::read`] gives it.
+    pub answer: Option<Value>,
+    /// Who gave it.
+    pub by: String,
+    /// How the step that asked ends: `settled`, `failed` or `unknown`, and its result.
+    pub step: (StepStatus, Value),
+    /// Events to send.
+    pub outbox: Vec<Outgoing>,
+}
+
+/// What became of a decision.
+#[derive(Debug, Clone)]
+pub enum Decided {
+    /// It counts.
+    Now(Clarification),
+    /// The question had its end before.
+    Before(Clarification),
+}
+
+/// Which questions are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct ClarificationFilter {
+    /// Of this agent.
+    pub agent: Option<AgentId>,
+    /// Of this execution.
+    pub execution: Option<ExecutionId>,
+    /// In this state.
+    pub status: Option<ClarificationStatus>,
+}
+
+/// The questions of the store. A question ends once, whoever answers, and however many at once: the first counts.
+/// Cancelling an execution cancels its open questions; they are deleted with their execution.
+pub trait Clarifications: Send + Sync + 'static {
+    /// Ends the run: the execution waits, nobody holds it, and its questions are open. The same question asked again
+    /// keeps what it has.
+    fn wait(&self, fence: Fence, wait: Wait) -> BoxFuture<'_, Result<()>>;
+
+    /// Ends a question and settles its step. When it was the execution's last open one, the execution is queued and due.
+    /// One that does not exist is [`Error::NotFound`](super::Error::NotFound).
+    fn decide(&self, id: ClarificationId, decision: Decision) -> BoxFuture<'_, Result<Decided>>;
+
+    /// One question.
+    fn clarification(&self, id: ClarificationId) -> BoxFuture<'_, Result<Option<Clarification>>>;
+
+    /// Questions, newest first.
+    fn clarifications(
+        &self,
+        filter: ClarificationFilter,
+        page: PageRequest,
+    ) -> BoxFuture<'_, Result<Page<Clarification>>>;
+
+    /// Open questions that it is too late to answer, the oldest first, at most `limit`.
+    fn overdue(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Clarification>>>;
+}

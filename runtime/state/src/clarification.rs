@@ -1,0 +1,147 @@
+//! Questions to people, as both stores keep them.
+
+use greenroom_contract::{
+    AgentId, ClarificationId, ExecutionId, TraceId,
+    clarification::{Clarification, Question},
+    clock::from_millis,
+    execution::Fence,
+    port::state::{Asked, Decision, Outgoing, Result, Wait},
+    status::{ClarificationStatus, Purpose, StepStatus},
+};
+
+use crate::{
+    codec::{self, Damaged, Stored},
+    page::List,
+    raw::open_or_say,
+    refusal::{conflict, corrupt},
+    row::NewRow,
+};
+
+/// The list of questions.
+pub(crate) const LIST: List = List('c');
+
+/// The columns of a question, in the order in which they are read. `c` is its row, `e` its execution's.
+pub(crate) const COLUMNS: &str = "c.seq, c.id, e.id, c.agent, e.trace_id, c.attempt, c.step, c.purpose, c.status, \
+     c.asked_at, c.expires_at, c.answered_by, c.answered_at, c.question, c.answer";
+
+/// A wait, ready to be written.
+pub(crate) struct NewWait {
+    pub(crate) questions: Vec<NewQuestion>,
+    pub(crate) outbox: Vec<NewRow>,
+}
+
+/// A question, ready to be written.
+pub(crate) struct NewQuestion {
+    pub(crate) seq: u32,
+    pub(crate) purpose: Purpose,
+    pub(crate) expires_in_ms: Option<i64>,
+    pub(crate) body: Stored,
+}
+
+impl NewWait {
+    pub(crate) fn prepare(wait: Wait) -> Result<Self> {
+        if wait.questions.is_empty() {
+            return Err(conflict("nobody waits for the answer to no question"));
+        }
+        Ok(Self {
+            questions: wait.questions.into_iter().map(NewQuestion::prepare).collect::<Result<_>>()?,
+            outbox: rows(wait.outbox)?,
+        })
+    }
+}
+
+impl NewQuestion {
+    fn prepare(asked: Asked) -> Result<Self> {
+        let Asked { seq, purpose, question } = asked;
+        let expires_in_ms =
+            question.expires_in_s.map(|secs| i64::try_from(secs.saturating_mul(1000)).unwrap_or(i64::MAX));
+        let body = codec::encode_json(&question).map_err(corrupt("a question"))?;
+        Ok(Self { seq, purpose, expires_in_ms, body })
+    }
+
+    pub(crate) fn id(&self, fence: Fence, attempt: u32) -> ClarificationId {
+        ClarificationId::of(fence.execution, attempt, self.seq)
+    }
+
+    /// When it is too late, if it is asked now.
+    pub(crate) fn expires_at(&self, now: i64) -> Option<i64> {
+        self.expires_in_ms.map(|wait| now.saturating_add(wait))
+    }
+}
+
+/// A decision, ready to be written.
+pub(crate) struct NewDecision {
+    pub(crate) status: ClarificationStatus,
+    pub(crate) answer: Option<Stored>,
+    pub(crate) by: String,
+    pub(crate) step: StepStatus,
+    pub(crate) result: Stored,
+    pub(crate) outbox: Vec<NewRow>,
+}
+
+impl NewDecision {
+    pub(crate) fn prepare(decision: Decision) -> Result<Self> {
+        let Decision { status, answer, by, step: (step, result), outbox } = decision;
+        if !matches!(status, ClarificationStatus::Answered | ClarificationStatus::Expired) {
+            return Err(conflict(format!("a question is not decided as {status}")));
+        }
+        if step == StepStatus::Intended {
+            return Err(conflict("a step settles as settled, failed or unknown"));
+        }
+        Ok(Self {
+            status,
+            answer: answer.as_ref().map(codec::encode_json).transpose().map_err(corrupt("an answer"))?,
+            by,
+            step,
+            result: codec::encode_json(&result).map_err(corrupt("a step's result"))?,
+            outbox: rows(outbox)?,
+        })
+    }
+}
+
+fn rows(outbox: Vec<Outgoing>) -> Result<Vec<NewRow>> {
+    outbox.into_iter().map(NewRow::outgoing).collect()
+}
+
+/// A question as its row has it.
+pub(crate) struct RawClarification {
+    pub(crate) row: i64,
+    pub(crate) id: ClarificationId,
+    pub(crate) execution_id: ExecutionId,
+    pub(crate) agent: AgentId,
+    pub(crate) trace_id: TraceId,
+    pub(crate) attempt: u32,
+    pub(crate) seq: u32,
+    pub(crate) purpose: Purpose,
+    pub(crate) status: ClarificationStatus,
+    pub(crate) asked_at: i64,
+    pub(crate) expires_at: Option<i64>,
+    pub(crate) answered_by: Option<String>,
+    pub(crate) answered_at: Option<i64>,
+    pub(crate) question: Stored,
+    pub(crate) answer: Option<Stored>,
+}
+
+impl RawClarification {
+    /// Opens the payloads. One that is damaged says so in its place.
+    pub(crate) fn open(self) -> (i64, Clarification) {
+        let unreadable = |error: Damaged| Question::input(format!("(unreadable: {error})"));
+        let opened = Clarification {
+            id: self.id,
+            execution_id: self.execution_id,
+            agent: self.agent,
+            trace_id: self.trace_id,
+            attempt: self.attempt,
+            seq: self.seq,
+            purpose: self.purpose,
+            question: codec::decode_json(self.question).unwrap_or_else(unreadable),
+            status: self.status,
+            asked_at: from_millis(self.asked_at),
+            expires_at: self.expires_at.map(from_millis),
+            answer: self.answer.map(open_or_say),
+            answered_by: self.answered_by,
+            answered_at: self.answered_at.map(from_millis),
+        };
+        (self.row, opened)
+    }
+}

@@ -1,0 +1,184 @@
+//! Questions to people: an execution waits, and goes on with the last answer.
+
+use greenroom_contract::{
+    BoxFuture, ClarificationId, ExecutionId,
+    clarification::Clarification,
+    execution::Fence,
+    page::{Page, PageRequest},
+    port::state::{ClarificationFilter, Clarifications, Decided, Decision, Error, Result, Wait},
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{
+    columns::Word,
+    job::{Job, refuse, run},
+    journal::hold,
+    store::SqliteState,
+};
+use crate::{
+    clarification::{COLUMNS, LIST, NewDecision, NewWait, RawClarification},
+    refusal::no_step,
+};
+
+impl Clarifications for SqliteState {
+    fn wait(&self, fence: Fence, wait: Wait) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let (wait, now) = (NewWait::prepare(wait)?, self.now());
+            self.write(move |conn| ask(conn, fence, &wait, now)).await
+        })
+    }
+
+    fn decide(&self, id: ClarificationId, decision: Decision) -> BoxFuture<'_, Result<Decided>> {
+        Box::pin(async move {
+            let (decision, now) = (NewDecision::prepare(decision)?, self.now());
+            let (counts, raw) = self.write(move |conn| decide(conn, id, &decision, now)).await?;
+            let (_, decided) = raw.open();
+            Ok(if counts { Decided::Now(decided) } else { Decided::Before(decided) })
+        })
+    }
+
+    fn clarification(&self, id: ClarificationId) -> BoxFuture<'_, Result<Option<Clarification>>> {
+        Box::pin(async move { Ok(self.read(move |conn| Ok(find(conn, id)?)).await?.map(|raw| raw.open().1)) })
+    }
+
+    fn clarifications(
+        &self,
+        filter: ClarificationFilter,
+        page: PageRequest,
+    ) -> BoxFuture<'_, Result<Page<Clarification>>> {
+        Box::pin(async move {
+            let wanted = LIST.wanted(&page)?;
+            let sql = format!(
+                "SELECT {COLUMNS} FROM clarifications c JOIN executions e ON e.seq = c.execution \
+                 WHERE c.seq < ?1 AND (?2 IS NULL OR c.agent = ?2) AND (?3 IS NULL OR e.id = ?3) \
+                 AND (?4 IS NULL OR c.status = ?4) ORDER BY c.seq DESC LIMIT ?5 + 0"
+            );
+            let rows: Vec<RawClarification> = self
+                .read(move |conn| {
+                    let agent = filter.agent.as_ref().map(|agent| agent.as_str());
+                    let execution = filter.execution.as_ref().map(ExecutionId::as_bytes);
+                    let status = filter.status.map(|status| status.as_str());
+                    let mut statement = conn.prepare_cached(&sql)?;
+                    let rows =
+                        statement.query_map(params![wanted.below, agent, execution, status, wanted.rows], read)?;
+                    Ok(rows.collect::<rusqlite::Result<_>>()?)
+                })
+                .await?;
+            Ok(LIST.page(rows.into_iter().map(RawClarification::open).collect(), wanted.rows))
+        })
+    }
+
+    fn overdue(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Clarification>>> {
+        Box::pin(async move {
+            let now = self.now();
+            let sql = format!(
+                "SELECT {COLUMNS} FROM clarifications c INDEXED BY clarifications_open \
+                 JOIN executions e ON e.seq = c.execution \
+                 WHERE c.status = 'open' AND c.expires_at <= ?1 ORDER BY c.expires_at LIMIT ?2 + 0"
+            );
+            let rows: Vec<RawClarification> = self
+                .read(move |conn| {
+                    let mut statement = conn.prepare_cached(&sql)?;
+                    let rows = statement.query_map(params![now, limit], read)?;
+                    Ok(rows.collect::<rusqlite::Result<_>>()?)
+                })
+                .await?;
+            Ok(rows.into_iter().map(|raw| raw.open().1).collect())
+        })
+    }
+}
+
+fn ask(conn: &Connection, fence: Fence, wait: &NewWait, now: i64) -> Job<()> {
+    const STEP: &str = "SELECT 1 FROM steps WHERE execution = ?1 AND attempt = ?2 AND seq = ?3 \
+             AND status IN ('intended', 'unknown')";
+    const ASK: &str = "INSERT INTO clarifications \
+             (id, execution, attempt, step, agent, purpose, status, asked_at, expires_at, question) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING";
+    const WAIT: &str = "UPDATE executions SET status = 'waiting' WHERE seq = ?1";
+    let held = hold(conn, fence)?;
+    for question in &wait.questions {
+        if !conn.prepare_cached(STEP)?.exists(params![held.seq, held.attempt, question.seq])? {
+            return refuse(no_step(question.seq, held.attempt));
+        }
+        let id = question.id(fence, held.attempt);
+        let row = params![
+            id.as_bytes(),
+            held.seq,
+            held.attempt,
+            question.seq,
+            held.agent,
+            question.purpose.as_str(),
+            now,
+            question.expires_at(now),
+            question.body,
+        ];
+        run(conn, ASK, row)?;
+    }
+    for row in &wait.outbox {
+        row.insert(conn, None, now)?;
+    }
+    run(conn, WAIT, [held.seq])?;
+    Ok(())
+}
+
+/// Says whether the decision counts, and what the question is now.
+fn decide(conn: &Connection, id: ClarificationId, decision: &NewDecision, now: i64) -> Job<(bool, RawClarification)> {
+    const DECIDE: &str = "UPDATE clarifications SET status = ?2, answer = ?3, answered_by = ?4, answered_at = ?5 \
+         WHERE id = ?1 AND status = 'open' RETURNING execution, attempt, step";
+    const SETTLE: &str = "UPDATE steps SET status = ?4, settled_at = ?5, duration_ms = max(?5 - intended_at, 0), \
+             result = ?6 WHERE execution = ?1 AND attempt = ?2 AND seq = ?3 \
+             AND status IN ('intended', 'unknown')";
+    const GO_ON: &str = "UPDATE executions SET status = 'queued', available_at = ?2 WHERE seq = ?1 \
+         AND status = 'waiting' AND NOT EXISTS ( \
+             SELECT 1 FROM clarifications WHERE execution = ?1 AND status = 'open')";
+    let decided: Option<(i64, u32, u32)> = conn
+        .prepare_cached(DECIDE)?
+        .query_row(params![id.as_bytes(), decision.status.as_str(), decision.answer, decision.by, now], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    if let Some((execution, attempt, seq)) = decided {
+        run(conn, SETTLE, params![execution, attempt, seq, decision.step.as_str(), now, decision.result])?;
+        run(conn, GO_ON, params![execution, now])?;
+        for row in &decision.outbox {
+            row.insert(conn, None, now)?;
+        }
+    }
+    match find(conn, id)? {
+        Some(found) => Ok((decided.is_some(), found)),
+        None => refuse(Error::NotFound { what: format!("clarification {id}") }),
+    }
+}
+
+/// Ends what an execution that is cancelled still asks.
+pub(super) fn cancel(conn: &Connection, execution: ExecutionId) -> rusqlite::Result<()> {
+    const SQL: &str = "UPDATE clarifications SET status = 'cancelled' WHERE status = 'open' \
+         AND execution = (SELECT seq FROM executions WHERE id = ?1)";
+    run(conn, SQL, [execution.as_bytes()]).map(drop)
+}
+
+fn find(conn: &Connection, id: ClarificationId) -> rusqlite::Result<Option<RawClarification>> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM clarifications c JOIN executions e ON e.seq = c.execution WHERE c.id = ?1");
+    conn.prepare_cached(&sql)?.query_row([id.as_bytes()], read).optional()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<RawClarification> {
+    Ok(RawClarification {
+        row: row.get(0)?,
+        id: ClarificationId::from_bytes(row.get(1)?),
+        execution_id: ExecutionId::from_bytes(row.get(2)?),
+        agent: row.get::<_, Word<_>>(3)?.0,
+        trace_id: row.get::<_, Word<_>>(4)?.0,
+        attempt: row.get(5)?,
+        seq: row.get(6)?,
+        purpose: row.get::<_, Word<_>>(7)?.0,
+        status: row.get::<_, Word<_>>(8)?.0,
+        asked_at: row.get(9)?,
+        expires_at: row.get(10)?,
+        answered_by: row.get(11)?,
+        answered_at: row.get(12)?,
+        question: row.get(13)?,
+        answer: row.get(14)?,
+    })
+}
