@@ -7,7 +7,8 @@ use greenroom_contract::port::state::Error;
 use crate::watchdog::Pulse;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// With its jitter well below the 5 s that a service gets to stop: a relay that waits for a store which is back is to notice.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How long the next try may take.
 const TRY: Duration = Duration::from_secs(30);
 

@@ -73,11 +73,13 @@ async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
         }
         look |= ports.outbox.is_rung() || stop.is_cancelled();
         if look {
-            let claim = persist("outbox", || ports.state.claim_outbox(&ports.node, WINDOW));
+            windows.forget_settled();
+            let claim =
+                persist("outbox", || ports.state.claim_outbox(&ports.node, WINDOW, ports.lease.judges_others()));
             let rows = windows.beside(claim).await?.map_err(failed)?;
             look_anyway = Instant::now() + LOOK_ANYWAY;
-            // A store that was away for long hands out again what is in hand here, for as long as the node has no lease: to
-            // ask at once for more of it would be a loop without a pause.
+            // A store that was away for longer than rows are leased hands out again what is in hand here: to ask at once for
+            // more of it would be a loop without a pause.
             look = windows.send(rows).await?;
             if look {
                 continue;

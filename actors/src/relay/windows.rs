@@ -1,6 +1,11 @@
 //! Windows on their way: several at a time, each of which is sent. What was published is marked so in batches.
 
-use std::{collections::HashSet, future::Future, pin::pin, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    pin::pin,
+    time::Duration,
+};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use greenroom_contract::{
@@ -30,8 +35,11 @@ const MOST_UNMARKED: usize = 500;
 pub(super) struct Windows<'a> {
     outlet: &'a Outlet,
     flying: FuturesUnordered<BoxFuture<'a, Result<Landed, Failure>>>,
-    /// Rows of which the store does not know yet what became of them. After a long absence it hands them out again.
-    in_hand: HashSet<OutboxId>,
+    /// Rows of which the store may not know yet what became of them, with the tries of each before this one. After a long
+    /// absence it hands them out again.
+    in_hand: HashMap<OutboxId, u32>,
+    /// Those of which it knows by now. A claim that is under way may have been answered before, and still bring them.
+    settled: HashSet<OutboxId>,
     commands: Unmarked,
     facts: Unmarked,
 }
@@ -87,15 +95,23 @@ impl Unmarked {
 
 impl<'a> Windows<'a> {
     pub(super) fn new(outlet: &'a Outlet) -> Self {
-        let (flying, in_hand) = (FuturesUnordered::new(), HashSet::new());
+        let (flying, in_hand, settled) = (FuturesUnordered::new(), HashMap::new(), HashSet::new());
         let (commands, facts) = (Unmarked::new(MARK_COMMANDS), Unmarked::new(MARK_FACTS));
-        Self { outlet, flying, in_hand, commands, facts }
+        Self { outlet, flying, in_hand, settled, commands, facts }
     }
 
     /// Sends a window off, without what is in hand already; waits first if too many are on their way. Returns whether
     /// there was anything new in it.
     pub(super) async fn send(&mut self, mut rows: Vec<OutboxRow>) -> Result<bool, Failure> {
-        rows.retain(|row| self.in_hand.insert(row.id));
+        rows.retain(|row| match self.in_hand.insert(row.id, row.attempts) {
+            None => true,
+            // It was given back to be tried again, and its time has come.
+            Some(before) if before < row.attempts => {
+                self.settled.remove(&row.id);
+                true
+            }
+            Some(_) => false,
+        });
         if rows.is_empty() {
             return Ok(false);
         }
@@ -104,6 +120,13 @@ impl<'a> Windows<'a> {
         }
         self.flying.push(Box::pin(window(self.outlet, rows)));
         Ok(true)
+    }
+
+    /// Rows that are settled may be handed out anew from here on. To be called directly before the store is asked for rows.
+    pub(super) fn forget_settled(&mut self) {
+        for id in self.settled.drain() {
+            self.in_hand.remove(&id);
+        }
     }
 
     /// Awaits `work` while the windows go on.
@@ -139,9 +162,7 @@ impl<'a> Windows<'a> {
                 return Ok(false);
             }
         };
-        for id in &landed.settled {
-            self.in_hand.remove(id);
-        }
+        self.settled.extend(landed.settled);
         self.commands.add(landed.commands);
         self.facts.add(landed.facts);
         Ok(landed.replied)
@@ -196,4 +217,50 @@ async fn window(outlet: &Outlet, rows: Vec<OutboxRow>) -> Result<Landed, Failure
 
 async fn settle(outlet: &Outlet, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> Result<(), Failure> {
     persist("outbox", || outlet.ports.state.settle_outbox(outcomes.clone())).await.map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use greenroom_contract::{
+        Event, TraceId,
+        port::reply::{self, Replies, Reply},
+    };
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::Bed;
+
+    struct NoReplies;
+
+    impl Replies for NoReplies {
+        fn send(&self, _: Reply) -> BoxFuture<'_, Result<(), reply::Error>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    fn row(attempts: u32) -> Vec<OutboxRow> {
+        let event = Event::new("a.b", "test", TraceId::new(), json!({}));
+        vec![OutboxRow { id: OutboxId(1), outgoing: Outgoing::Event { event, mandatory: true }, attempts }]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_was_answered_before_a_row_was_settled_does_not_bring_it_again() {
+        let bed = Bed::paused().await;
+        let outlet = Outlet { ports: Arc::clone(&bed.ports), replies: Arc::new(NoReplies) };
+        let mut windows = Windows::new(&outlet);
+        assert!(windows.send(row(0)).await.unwrap());
+        assert!(!windows.send(row(0)).await.unwrap(), "it is on its way");
+        // A claim is under way meanwhile, and was answered before the row was settled.
+        windows.forget_settled();
+        windows.land().await.unwrap();
+        assert!(!windows.send(row(0)).await.unwrap());
+        assert!(windows.send(row(1)).await.unwrap(), "it was given back, and is due again");
+        windows.land().await.unwrap();
+        windows.forget_settled();
+        assert!(windows.send(row(1)).await.unwrap(), "the bus has lost it");
+        windows.land().await.unwrap();
+        assert_eq!(bed.bus.queue("a.b").len(), 3);
+    }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Store {
     memories: Mutex<Vec<Memory>>,
     /// How often it was asked for them.
     pub(crate) recalled: AtomicU32,
+    /// Has the next claim panic.
+    pub(crate) faulty: AtomicBool,
 }
 
 impl Store {
@@ -112,6 +114,7 @@ impl State for Store {
     }
 
     fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Vec<Claimed>>> {
+        assert!(!self.faulty.swap(false, Ordering::Relaxed), "the test wants a fault");
         let mut rows = self.rows();
         let due =
             |row: &&mut Row| row.claimed.agent == claim.agent && row.fate == Fate::Queued && row.due <= Instant::now();
@@ -168,12 +171,12 @@ impl State for Store {
         unasked()
     }
 
-    fn claim_outbox(&self, _: &NodeId, _: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
+    fn claim_outbox(&self, _: &NodeId, _: u32, _: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
         unasked()
     }
 
     fn settle_outbox(&self, _: Vec<(OutboxId, OutboxOutcome)>) -> BoxFuture<'_, Result<()>> {
-        unasked()
+        ready(Ok(()))
     }
 
     fn redrive_outbox(&self) -> BoxFuture<'_, Result<u64>> {

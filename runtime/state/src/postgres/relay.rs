@@ -44,13 +44,14 @@ struct Due {
     body: Stored,
 }
 
-pub(super) async fn claim(store: &PostgresState, node: NodeId, limit: u32) -> Result<Vec<OutboxRow>> {
+pub(super) async fn claim(store: &PostgresState, node: NodeId, limit: u32, lost: bool) -> Result<Vec<OutboxRow>> {
     const LEASE: &str = include_str!("statements/lease.sql");
     let lane = key(OUTBOX);
     let call = calling::<Vec<Due>, _>(move |conn, now| {
         let node = node.clone();
         Box::pin(async move {
             let query = sqlx::query(LEASE).bind(now).bind(node.as_str()).bind(LEASE_MS).bind(i64::from(limit));
+            let query = query.bind(lost);
             query.fetch_all(conn).await?.iter().map(Due::read).collect()
         })
     });

@@ -178,8 +178,8 @@ impl State for Tiered {
         self.durable.submit_leased(submission, node)
     }
 
-    fn claim_outbox(&self, node: &NodeId, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
-        self.durable.claim_outbox(node, limit)
+    fn claim_outbox(&self, node: &NodeId, limit: u32, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
+        self.durable.claim_outbox(node, limit, lost)
     }
 
     fn settle_outbox(&self, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> BoxFuture<'_, Result<()>> {

@@ -35,21 +35,22 @@ struct Due {
     body: Stored,
 }
 
-/// Takes what is due. A reply waits for the earlier ones to the same address; a leased row comes free with its lease or
-/// with its node's.
+/// Takes what is due. A reply waits for the earlier ones to the same address. A leased row comes free with its lease; one of
+/// another node where asked for only, and then with its node's lease, too.
 pub(super) const LEASE: &str = "UPDATE outbox SET lease_owner = ?1, lease_until = ?2 + ?3 WHERE id IN ( \
          SELECT id FROM outbox AS o INDEXED BY outbox_due \
          WHERE o.published = 0 AND o.available_at <= ?2 \
-         AND (o.lease_until IS NULL OR o.lease_until < ?2 OR EXISTS ( \
+         AND (o.lease_until IS NULL OR o.lease_until < ?2 AND (?5 OR o.lease_owner = ?1) \
+             OR ?5 AND o.lease_owner <> ?1 AND EXISTS ( \
              SELECT 1 FROM nodes WHERE nodes.node = o.lease_owner AND nodes.lease_until < ?2)) \
          AND (o.order_key IS NULL OR NOT EXISTS ( \
              SELECT 1 FROM outbox AS earlier WHERE earlier.order_key = o.order_key AND earlier.id < o.id)) \
          ORDER BY o.id LIMIT ?4 + 0) \
      RETURNING id, kind, mandatory, attempts, trace_id, body";
 
-pub(super) async fn claim(store: &SqliteState, node: NodeId, limit: u32) -> Result<Vec<OutboxRow>> {
+pub(super) async fn claim(store: &SqliteState, node: NodeId, limit: u32, lost: bool) -> Result<Vec<OutboxRow>> {
     let now = store.now();
-    let mut due = store.write(move |conn| Ok(lease(conn, &node, now, limit)?)).await?;
+    let mut due = store.write(move |conn| Ok(lease(conn, &node, now, limit, lost)?)).await?;
     due.sort_unstable_by_key(|row| row.id);
     let mut rows = Vec::with_capacity(due.len());
     let mut unreadable = Vec::new();
@@ -70,9 +71,9 @@ pub(super) async fn claim(store: &SqliteState, node: NodeId, limit: u32) -> Resu
     Ok(rows)
 }
 
-fn lease(conn: &Connection, node: &NodeId, now: i64, limit: u32) -> rusqlite::Result<Vec<Due>> {
+fn lease(conn: &Connection, node: &NodeId, now: i64, limit: u32, lost: bool) -> rusqlite::Result<Vec<Due>> {
     conn.prepare_cached(LEASE)?
-        .query_map(params![node.as_str(), now, LEASE_MS, limit], |row| {
+        .query_map(params![node.as_str(), now, LEASE_MS, limit, lost], |row| {
             Ok(Due {
                 id: row.get(0)?,
                 kind: row.get(1)?,

@@ -87,8 +87,8 @@ impl State for SqliteState {
         Box::pin(submit::submit(self, submission, Some(node.clone())))
     }
 
-    fn claim_outbox(&self, node: &NodeId, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
-        Box::pin(relay::claim(self, node.clone(), limit))
+    fn claim_outbox(&self, node: &NodeId, limit: u32, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
+        Box::pin(relay::claim(self, node.clone(), limit, lost))
     }
 
     fn settle_outbox(&self, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> BoxFuture<'_, Result<()>> {

@@ -40,6 +40,7 @@ macro_rules! state_suite {
             rows_come_oldest_first_and_to_one_relay
             a_dead_relays_rows_come_free
             a_row_that_nobody_hands_over_comes_free_soon
+            a_store_that_was_away_hands_leased_rows_to_nobody
             a_row_that_failed_is_due_again_after_its_wait
             replies_to_one_address_keep_their_order
             pending_rows_of_a_workflow_are_shown

@@ -19,7 +19,9 @@ pub async fn rows_come_oldest_first_and_to_one_relay(stage: Stage) {
     for n in 0..5 {
         submitted.push(stage.submit(&support, json!(n)).await.event.event_id);
     }
-    let (one, two) = tokio::join!(stage.state.claim_outbox(&node("a"), 2), stage.state.claim_outbox(&node("b"), 10));
+    let (a, b) = (node("a"), node("b"));
+    let claims = async |node, limit| stage.state.claim_outbox(node, limit, true).await;
+    let (one, two) = tokio::join!(claims(&a, 2), claims(&b, 10));
     let ids = |rows: &[OutboxRow]| rows.iter().map(|row| event_of(row).event_id).collect::<Vec<_>>();
     let (one, two) = (ids(&one.unwrap()), ids(&two.unwrap()));
     assert_eq!((&one[..], &two[..]), (&submitted[..2], &submitted[2..]));
@@ -30,7 +32,7 @@ pub async fn rows_come_oldest_first_and_to_one_relay(stage: Stage) {
 pub async fn a_dead_relays_rows_come_free(stage: Stage) {
     let (support, a, b) = (agent("support"), node("a"), node("b"));
     stage.submit(&support, json!(1)).await;
-    let claims = async |node| stage.state.claim_outbox(node, 10).await.unwrap().len();
+    let claims = async |node| stage.state.claim_outbox(node, 10, true).await.unwrap().len();
 
     stage.state.heartbeat(&a, secs(4)).await.unwrap();
     assert_eq!(claims(&a).await, 1);
@@ -53,6 +55,25 @@ pub async fn a_row_that_nobody_hands_over_comes_free_soon(stage: Stage) {
     assert_eq!(stage.due().await.len(), usize::from(!leased));
     stage.clock.advance(secs(6));
     assert_eq!(stage.due().await.len(), usize::from(leased));
+}
+
+/// Every lease runs out meanwhile: who has just come back takes nobody's rows, and is given none that it has in hand.
+pub async fn a_store_that_was_away_hands_leased_rows_to_nobody(stage: Stage) {
+    let (support, a, b) = (agent("support"), node("a"), node("b"));
+    stage.submit(&support, json!(1)).await;
+    let claims = async |node, lost| stage.state.claim_outbox(node, 10, lost).await.unwrap().len();
+    for node in [&a, &b] {
+        stage.state.heartbeat(node, secs(4)).await.unwrap();
+    }
+    assert_eq!(claims(&a, false).await, 1);
+    stage.clock.advance(secs(20));
+    assert_eq!(claims(&b, false).await, 0, "taken without being asked for");
+    for lost in [false, true] {
+        assert_eq!(claims(&a, lost).await, 0, "its own row is in its hand");
+    }
+    stage.clock.advance(secs(11));
+    assert_eq!(claims(&b, false).await, 0, "the row's lease is over, and it is still another's");
+    assert_eq!(claims(&a, false).await, 1, "its own lease of it has run out");
 }
 
 /// Not before; with its attempts counted.

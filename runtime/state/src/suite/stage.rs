@@ -134,7 +134,7 @@ impl Stage {
 
     /// What is due in the outbox.
     pub(super) async fn due(&self) -> Vec<OutboxRow> {
-        self.state.claim_outbox(&node("relay"), 100).await.unwrap()
+        self.state.claim_outbox(&node("relay"), 100, true).await.unwrap()
     }
 
     /// Says what became of outbox rows, the same for each.

@@ -100,17 +100,17 @@ impl Tables {
         }
     }
 
-    pub(super) fn claim_outbox(&mut self, node: &NodeId, limit: u32, now: i64) -> Vec<OutboxRow> {
+    pub(super) fn claim_outbox(&mut self, node: &NodeId, limit: u32, lost: bool, now: i64) -> Vec<OutboxRow> {
         let mut taken = Vec::new();
         for id in &self.due {
             if taken.len() >= limit as usize {
                 break;
             }
             let out = &self.outbox[id];
-            let held = out
-                .lease
-                .as_ref()
-                .is_some_and(|(owner, until)| *until >= now && self.nodes.get(owner).is_none_or(|lease| *lease >= now));
+            let held = out.lease.as_ref().is_some_and(|(owner, until)| match owner == node {
+                true => *until >= now,
+                false => !lost || *until >= now && self.nodes.get(owner).is_none_or(|lease| *lease >= now),
+            });
             let waits = out.address().is_some_and(|address| {
                 self.outbox.range(..id).any(|(_, earlier)| earlier.address().as_ref() == Some(&address))
             });

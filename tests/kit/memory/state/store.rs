@@ -130,9 +130,9 @@ impl State for MemoryState {
         self.call(|tables, now| tables.submit(submission, now))
     }
 
-    fn claim_outbox(&self, node: &NodeId, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
+    fn claim_outbox(&self, node: &NodeId, limit: u32, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
         let node = node.clone();
-        self.call(move |tables, now| Ok(tables.claim_outbox(&node, limit, now)))
+        self.call(move |tables, now| Ok(tables.claim_outbox(&node, limit, lost, now)))
     }
 
     fn settle_outbox(&self, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> BoxFuture<'_, Result<()>> {

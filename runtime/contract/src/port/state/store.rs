@@ -42,8 +42,10 @@ pub trait State: Clarifications {
         Box::pin(async move { Ok((submitted.await?, None)) })
     }
 
-    /// Rows that are due, oldest first, leased to `node` so that no other relay takes them; a dead node's come free.
-    fn claim_outbox(&self, node: &NodeId, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>>>;
+    /// Rows that are due, oldest first, leased to `node` so that no other relay takes them. Its own come free when their
+    /// lease has run out; other nodes' then, too, or when their node is dead, if `lost` asks for them. A store that was
+    /// away lets every node's lease run out: who cannot know whether it was leaves others' rows to them.
+    fn claim_outbox(&self, node: &NodeId, limit: u32, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>>;
 
     /// Says what became of rows that [`State::claim_outbox`] gave.
     fn settle_outbox(&self, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> BoxFuture<'_, Result<()>>;

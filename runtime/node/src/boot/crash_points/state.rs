@@ -101,8 +101,8 @@ impl State for Dangerous {
 
     // What is left has no places: it reads, or its repetition is its whole recovery.
 
-    fn claim_outbox(&self, node: &NodeId, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
-        self.inner.claim_outbox(node, limit)
+    fn claim_outbox(&self, node: &NodeId, limit: u32, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
+        self.inner.claim_outbox(node, limit, lost)
     }
 
     fn redrive_outbox(&self) -> BoxFuture<'_, Result<u64>> {
