@@ -9,9 +9,9 @@
 //! There are thousands of feeders, and nearly all of them wait: what one does now and then is boxed, so that its task has
 //! room for waiting only.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use greenroom_contract::{
     AgentId,
     clock::to_millis,
@@ -32,8 +32,6 @@ use crate::{execution::Kit, ports::Ports};
 /// How long a retry is waited for at most before the store is asked again. Without one nothing is asked: the node's scout
 /// asks for all.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
-/// How often it is asked for while something is due that another node has, or that is left to it.
-const HELD_ELSEWHERE: Duration = Duration::from_millis(250);
 /// The wait after a failure of bus or store, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -56,11 +54,17 @@ pub(super) struct Feeder {
 
 impl Feeder {
     /// Runs until the guard is dropped. It is never interrupted between a claim and its hand-over; deliveries that it
-    /// still holds go back to their queue.
+    /// still holds go back to their queue, also by a fault of its own, after which it begins anew: its agent would be deaf.
     pub(super) fn start(self) -> DropGuard {
         let guard = self.stop.clone().drop_guard();
         task::spawn("feeder", async move {
-            self.run().await;
+            let mut wait = FIRST_WAIT;
+            // All that a fault may leave half done is this feeder's own, and gone with its run.
+            while AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
+                tracing::error!(agent = %self.name(), "The feeder of an agent panicked; it begins anew.");
+                self.handle.here().ended();
+                self.pause(&mut wait).await;
+            }
             // A shell that has ended has no use for it.
             drop(self.agent.send_message(Message::Unfed(self.number)));
         });
@@ -175,11 +179,11 @@ impl Feeder {
                 let millis = due.map_or(0, |due| to_millis(due) - to_millis(self.ports.clock.now()));
                 let until = match u64::try_from(millis) {
                     // A little late rather than a little early: early would find nothing.
-                    Ok(millis @ 1..) => Duration::from_millis(millis + 2),
-                    // It is due and was not to be had: somebody else's, for now. The node's scout looks, too.
-                    _ => HELD_ELSEWHERE,
+                    Ok(millis @ 1..) => Some(Duration::from_millis(millis + 2).min(LOOK_ANYWAY)),
+                    // It is due and was not to be had: somebody else's, for now. The node's scout looks for all.
+                    _ => None,
                 };
-                (self.kit.spec.ordered(), Some(until.min(LOOK_ANYWAY)))
+                (self.kit.spec.ordered(), until)
             }
             Err(_) => (self.kit.spec.ordered(), Some(FIRST_WAIT)),
         }

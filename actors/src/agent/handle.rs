@@ -119,10 +119,11 @@ impl AgentHandle {
         ports.dormitory.left(&self.name());
     }
 
-    /// What it is to wake up with.
+    /// What it is to wake up with; nothing, if an operator wished meanwhile that it begin afresh.
     pub(super) fn remember(&self, memory: Option<Box<Memory>>) {
         if let At::Asleep(nap) = &mut self.seat().at {
-            nap.memory = memory;
+            let afresh = nap.wishes.iter().any(|wish| matches!(wish, Message::Restart));
+            nap.memory = memory.filter(|_| !afresh);
         }
     }
 

@@ -16,7 +16,8 @@ const AT_MOST: Duration = Duration::from_secs(60);
 pub(super) struct Vital {
     asked: Option<Asked>,
     last_ping: Option<Instant>,
-    idle: Option<Idle>,
+    /// Since when it has had nothing to do, or since sleep was proposed last.
+    idle: Option<Instant>,
     turn: u64,
     asleep: bool,
 }
@@ -25,12 +26,6 @@ pub(super) struct Vital {
 struct Asked {
     at: Instant,
     late: bool,
-}
-
-#[derive(Debug)]
-struct Idle {
-    since: Instant,
-    told: bool,
 }
 
 /// What the rounds do about an agent.
@@ -71,10 +66,9 @@ impl Vital {
             self.asked = Some(Asked { at: now, late: false });
             return Care::Ping;
         }
-        if let Some(idle) = self.idle.as_mut().filter(|idle| !idle.told)
-            && now.saturating_duration_since(idle.since) >= flush_after
-        {
-            idle.told = true;
+        if self.idle.is_some_and(|since| now.saturating_duration_since(since) >= flush_after) {
+            // It may have a reason to stay up now that it has not later.
+            self.idle = Some(now);
             return Care::Passivate(self.turn);
         }
         Care::Nothing
@@ -98,12 +92,12 @@ impl Vital {
 
     /// It has something to do, or has not; returns the turn, which grows each time that it begins to have.
     pub(super) fn works(&mut self, works: bool, now: Instant) -> u64 {
-        match (works, &self.idle) {
+        match (works, self.idle) {
             (true, Some(_)) => {
                 self.idle = None;
                 self.turn += 1;
             }
-            (false, None) => self.idle = Some(Idle { since: now, told: false }),
+            (false, None) => self.idle = Some(now),
             _ => {}
         }
         self.turn
@@ -160,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn sleep_is_proposed_once_and_activity_begins_another_turn() {
+    fn sleep_is_proposed_again_in_its_time_and_activity_begins_another_turn() {
         let (mut vital, start) = (Vital::default(), Instant::now());
         let at = |secs| start + Duration::from_secs(secs);
         vital.last_ping = Some(at(590));
@@ -168,11 +162,14 @@ mod tests {
         assert_eq!(care(&mut vital, start, 599), Care::Nothing);
         assert_eq!(care(&mut vital, start, 600), Care::Passivate(0));
         assert_eq!(care(&mut vital, start, 601), Care::Nothing, "it was told");
-        assert_eq!(vital.works(true, at(602)), 1, "a proposal that is still on its way is void");
-        assert_eq!(vital.works(true, at(603)), 1);
-        vital.works(false, at(604));
-        vital.last_ping = Some(at(1200));
-        assert_eq!(care(&mut vital, start, 1203), Care::Nothing);
-        assert_eq!(care(&mut vital, start, 1204), Care::Passivate(1));
+        vital.last_ping = Some(at(1190));
+        assert_eq!(care(&mut vital, start, 1199), Care::Nothing);
+        assert_eq!(care(&mut vital, start, 1200), Care::Passivate(0), "it could not be followed then");
+        assert_eq!(vital.works(true, at(1202)), 1, "a proposal that is still on its way is void");
+        assert_eq!(vital.works(true, at(1203)), 1);
+        vital.works(false, at(1204));
+        vital.last_ping = Some(at(1800));
+        assert_eq!(care(&mut vital, start, 1803), Care::Nothing);
+        assert_eq!(care(&mut vital, start, 1804), Care::Passivate(1));
     }
 }

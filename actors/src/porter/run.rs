@@ -15,6 +15,7 @@ use greenroom_contract::{
         state::{Accepted, Arrival},
     },
 };
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::dormitory::News;
@@ -23,12 +24,16 @@ use crate::{agent::AgentHandle, ports::Ports, service::service, supervisor::Chil
 /// The wait after a failure of bus or store.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// The porter as a service of the node.
-pub fn porter(ports: Arc<Ports>) -> ChildSpec {
+/// The porter as a service of the node. It goes home when `closing` is cancelled: a node that stops takes nothing in.
+pub fn porter(ports: Arc<Ports>, closing: CancellationToken) -> ChildSpec {
     service("porter", move |stop| {
-        let ports = Arc::clone(&ports);
+        let (ports, closing) = (Arc::clone(&ports), closing.clone());
         async move {
-            stop.run_until_cancelled(stand(&ports)).await;
+            tokio::select! {
+                () = stand(&ports) => {}
+                () = closing.cancelled() => stop.cancelled().await,
+                () = stop.cancelled() => {}
+            }
             Ok(())
         }
     })

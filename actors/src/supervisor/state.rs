@@ -105,9 +105,17 @@ impl State {
     }
 
     /// Children that are not there yet, with the restarts that were made of these: for a supervisor that begins anew and
-    /// is to forgive nothing by it.
-    pub fn begun_anew(&self) -> Self {
-        Self { strategy: self.strategy, together: self.together, shared: self.shared.clone(), ..Self::default() }
+    /// is to forgive nothing by it but what a trial that went well has.
+    pub fn begun_anew(&self, now: Duration) -> Self {
+        let went_well = self.children.values().any(|child| child.trial && child.is_stable(now));
+        let shared = self.shared.as_ref().map(|restarts| if went_well { VecDeque::new() } else { restarts.clone() });
+        Self { strategy: self.strategy, together: self.together, shared, ..Self::default() }
+    }
+
+    /// Whether every child is up, and none is still on trial: nothing is lost if all end together now.
+    pub fn is_settled(&self, now: Duration) -> bool {
+        let settled = |child: &Child| child.phase == Phase::Running && (!child.trial || child.is_stable(now));
+        self.children.values().all(|child| settled(child))
     }
 
     /// Restarts of a child (or of all, where the budget is shared) within its window.

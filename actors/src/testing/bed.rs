@@ -260,7 +260,7 @@ impl Bed {
             grace,
         );
         root.add(rounds(orchestrator.clone()));
-        root.add(porter(Arc::clone(&ports)));
+        root.add(porter(Arc::clone(&ports), Default::default()));
         Self { ports, store, bus, script, orchestrator, root, _sampler: sampler }
     }
 

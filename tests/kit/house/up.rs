@@ -105,7 +105,7 @@ impl House {
         root.add(deadlines(Arc::clone(&ports)));
         root.add(relay(Arc::clone(&ports), Arc::new(NoReplies)));
         root.add(scout(Arc::clone(&ports), machine.clone()));
-        root.add(porter(Arc::clone(&ports)));
+        root.add(porter(Arc::clone(&ports), Default::default()));
         let house = Self {
             machine,
             ports,

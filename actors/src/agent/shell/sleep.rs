@@ -59,7 +59,8 @@ impl Shell {
             self.ports.table.bury(&format!("{}/{child}", self.path));
         }
         self.staff.abandon();
-        let memory = (self.restarts > 0).then(|| Box::new(Memory { core: self.core.begun_anew(), born: self.born }));
+        let memory = (self.restarts > 0)
+            .then(|| Box::new(Memory { core: self.core.begun_anew(self.born.elapsed()), born: self.born }));
         self.handle.remember(memory);
         self.facts.asleep();
         self.ports.table.update(&self.path, |place| {
@@ -86,7 +87,8 @@ impl Shell {
     }
 
     fn has_reason_to_stay_up(&self) -> bool {
-        let held_back = self.paused || self.parked.is_some() || self.unavailable.is_some() || self.storm.is_some();
-        !self.staff.is_idle() || self.stopping || self.fitting_open || self.kit.is_none() || held_back
+        let idle = self.status().0 == AgentStatus::Idle && self.staff.is_idle();
+        // Sleep would end a trial as if it had gone well, and a backoff or a slow end before its time.
+        !idle || self.stopping || self.fitting_open || !self.core.is_settled(self.born.elapsed())
     }
 }

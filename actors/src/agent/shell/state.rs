@@ -91,11 +91,12 @@ impl Shell {
     /// The next generation: it takes the agent's address over and begins to fit itself out.
     pub(in crate::agent) fn begin(myself: &ActorRef<Message>, args: Args) -> Self {
         let Args { ports, handle, facts, behaviour, generation, supervisor } = args;
+        let Beginning { tenure, slept, memory } = handle.point_at(myself.clone(), &ports);
+        // Read when it can be told already: what is reloaded from here on, it hears of.
         let definition = handle.definition();
         let name = &definition.spec.name;
         let path = format!("{BRANCH}/{name}");
         ports.storm.joined(name.as_str());
-        let Beginning { tenure, slept, memory } = handle.point_at(myself.clone(), &ports);
         let restarts = facts.begins(slept);
         let credits = Arc::new(Semaphore::new(definition.spec.capacity() as usize));
         let mut shell = Self {
@@ -197,7 +198,7 @@ impl Shell {
         });
     }
 
-    fn status(&self) -> (AgentStatus, Option<Failure>) {
+    pub(super) fn status(&self) -> (AgentStatus, Option<Failure>) {
         if let Some(failure) = &self.parked {
             return (AgentStatus::Failed, Some(failure.clone()));
         }

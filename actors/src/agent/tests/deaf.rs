@@ -50,3 +50,19 @@ async fn a_shell_that_holds_its_thread_is_left_behind_and_another_serves() {
     .await;
     drop(release);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_feeder_that_panics_begins_anew_and_its_agent_may_sleep_and_wake() {
+    let bed = Bed::paused().await;
+    bed.agent("dozy", "idle: {flush_after: 5m}").await;
+    bed.store.faulty.store(true, Ordering::Relaxed);
+    bed.orchestrator.handle("dozy").look();
+    bed.until("its feeder to panic", || !bed.store.faulty.load(Ordering::Relaxed)).await;
+    let done = || bed.store.fates().iter().filter(|(fate, ..)| *fate == Fate::Succeeded(json!("done"))).count();
+    for message in 1..=2 {
+        bed.send("dozy", "hello");
+        bed.until("the message to be handled", || done() == message).await;
+        assert_eq!(bed.view("dozy").restarts, 0);
+        bed.until("it to sleep", || bed.view("dozy").passivated).await;
+    }
+}

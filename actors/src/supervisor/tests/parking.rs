@@ -48,7 +48,9 @@ fn a_trial_that_is_stable_has_its_budget_back() {
     assert_eq!(hear(&mut state, 13, due("a", 4)), [start("a", 5)]);
     hear(&mut state, 13, started("a", 5));
     assert_eq!(state.restarts_in_window("a", at(14)), 3, "not proven yet");
+    assert!(!state.is_settled(at(14)), "to end it now would be to let it pass");
     assert_eq!(state.restarts_in_window("a", at(313)), 0);
+    assert!(state.is_settled(at(313)));
     assert_eq!(hear(&mut state, 320, exited("a", 5, failed())), [wake("a", 5, 1)], "budget and backoff are clean");
     assert_eq!(state.restarts_in_window("a", at(320)), 1);
 }

@@ -146,7 +146,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     }
     root.add(scout(Arc::clone(&ports), orchestrator.clone()));
     root.add(rounds(orchestrator.clone()));
-    root.add(porter(Arc::clone(&ports)));
+    root.add(porter(Arc::clone(&ports), closing.clone()));
     root.add(config_watcher(&config, watcher, orchestrator.clone()));
     root.add(lifecycle(&ports, Arc::new(orchestrator.clone()), closing.clone()));
     orchestrator.set_ready(true);
