@@ -71,8 +71,11 @@ impl Facts {
         if let Some(model) = &now.model {
             view.model = model.to_string();
         }
-        if let Some(kit) = &now.kit {
-            view.tools = kit.outfit.tools.list().into_iter().map(|tool| tool.name).collect();
+        let kit = now.kit.clone();
+        // Tools are asked without the lock: the shell waits for it.
+        drop(now);
+        if let Some(kit) = kit {
+            view.tools = kit.outfit.tools.names();
             view.degraded = kit.outfit.tools.degraded();
         }
         view

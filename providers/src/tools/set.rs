@@ -46,6 +46,15 @@ impl Toolset for Set {
         all
     }
 
+    fn names(&self) -> Vec<String> {
+        let builtins = self.builtins.iter().map(|builtin| self.names.name(BUILTIN, "greenroom", &builtin.spec().name));
+        let mut all: Vec<String> = builtins.collect();
+        for (at, server) in self.servers.iter().enumerate() {
+            all.extend(server.tools().iter().map(|spec| self.names.name(at + 1, server.name(), &spec.name)));
+        }
+        all
+    }
+
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, Error>> {
         Box::pin(async move {
             let Some((source, own_name)) = self.names.resolve(&call.name) else {

@@ -156,6 +156,11 @@ pub trait Toolset: Send + Sync + 'static {
     /// The tools that can be asked for now. A server that is down has none here.
     fn list(&self) -> Vec<ToolSpec>;
 
+    /// The names of these tools alone.
+    fn names(&self) -> Vec<String> {
+        self.list().into_iter().map(|tool| tool.name).collect()
+    }
+
     /// Calls a tool.
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, Error>>;
 
