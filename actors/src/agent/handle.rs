@@ -138,7 +138,7 @@ impl AgentHandle {
         }
     }
 
-    /// There is work for it, should it sleep.
+    /// There is work for it: it looks into the store, and is woken for it.
     pub(crate) fn rouse(&self) {
         self.wish(Message::Look);
     }
@@ -189,9 +189,9 @@ impl AgentHandle {
         self.send(Message::Cancel(execution));
     }
 
-    /// Looks into the store now: there is work that nobody feels responsible for.
+    /// Looks into the store now, unless it sleeps: there may be work that nobody feels responsible for.
     pub(crate) fn look(&self) {
-        self.wish(Message::Look);
+        self.send(Message::Look);
     }
 
     /// Asks whether it answers; the answer is noted in its facts. Returns whether there was anybody to ask.

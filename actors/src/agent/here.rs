@@ -12,6 +12,10 @@ pub(crate) struct Here(AtomicU64);
 impl Here {
     /// A delivery has come.
     pub(crate) fn served(&self, bus: &dyn Bus) {
+        if !bus.is_shared() {
+            // Where nobody else can be, nobody asks.
+            return;
+        }
         self.0.store(connection(bus), Ordering::Relaxed);
     }
 

@@ -3,13 +3,16 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use greenroom_contract::{AgentId, TopicPattern, port::bus::QueueSpec};
+use greenroom_config::AgentSpec;
+use greenroom_contract::TopicPattern;
 use serde_json::Value;
 
-use crate::{orchestrator::Orchestrator, ports::Ports, service::service, supervisor::ChildSpec};
+use crate::{agent::queue_of, orchestrator::Orchestrator, ports::Ports, service::service, supervisor::ChildSpec};
 
 /// The wait after a failure.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long a version that others run, or that ran last, is given to go.
+const OTHERS: Duration = Duration::from_secs(60);
 /// How long the bus may take for one queue, and the store for what was before.
 const DECLARE: Duration = Duration::from_secs(15);
 
@@ -22,12 +25,12 @@ pub fn topology(ports: Arc<Ports>, orchestrator: Orchestrator) -> ChildSpec {
             let mut reconnects = ports.bus.reconnects();
             let mut tidy = BTreeSet::new();
             while !stop.is_cancelled() {
-                let done = declare_all(&ports, &orchestrator, &mut tidy).await;
+                let again = declare_all(&ports, &orchestrator, &mut tidy).await;
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = orchestrator.folder_changed() => {}
                     () = crate::relay::reconnected(&mut reconnects) => {}
-                    () = tokio::time::sleep(AGAIN), if !done => {}
+                    () = tokio::time::sleep(again.unwrap_or_default()), if again.is_some() => {}
                 }
             }
             Ok(())
@@ -36,47 +39,56 @@ pub fn topology(ports: Arc<Ports>, orchestrator: Orchestrator) -> ChildSpec {
 }
 
 /// `tidy` are the queues from which nothing has to be taken away any more: what is dropped while this node lives, the bus
-/// itself takes away.
-async fn declare_all(ports: &Ports, orchestrator: &Orchestrator, tidy: &mut BTreeSet<String>) -> bool {
-    for queue in orchestrator.queues() {
-        let name = queue.name.clone();
+/// itself takes away. Returns when to do it again, if that is not for the next change to say.
+async fn declare_all(ports: &Ports, orchestrator: &Orchestrator, tidy: &mut BTreeSet<String>) -> Option<Duration> {
+    let mut again = None;
+    for spec in orchestrator.wanted() {
+        let name = spec.name.input_topic();
         let declare = async {
-            ports.bus.declare(queue.clone()).await.map_err(|error| error.to_string())?;
-            if !tidy.contains(&name) {
-                take_away(ports, &queue).await?;
-            }
-            Ok::<(), String>(())
+            ports.bus.declare(queue_of(&spec)).await.map_err(|error| error.to_string())?;
+            if tidy.contains(&name) { Ok(true) } else { take_away(ports, &spec).await }
         };
         match tokio::time::timeout(DECLARE, declare).await {
-            Ok(Ok(())) => {
+            Ok(Ok(true)) => {
                 tidy.insert(name);
             }
+            Ok(Ok(false)) => again = Some(OTHERS),
             Ok(Err(error)) => {
                 tracing::warn!(queue = name, error, "A queue cannot be declared ahead; tried again.");
-                return false;
+                return Some(AGAIN);
             }
             Err(_) => {
                 tracing::warn!(queue = name, "A queue was not declared in time; tried again.");
-                return false;
+                return Some(AGAIN);
             }
         }
     }
-    true
+    again
 }
 
 /// Takes away what earlier versions of an agent subscribed to and the present one does not: its file may have changed while no
-/// node was up to notice.
-async fn take_away(ports: &Ports, queue: &QueueSpec) -> Result<(), String> {
-    let agent = queue.name.strip_prefix("agent.input.").and_then(|name| name.parse::<AgentId>().ok());
-    let Some(agent) = agent else { return Ok(()) };
-    let versions = ports.state.versions(&agent).await.map_err(|error| error.to_string())?;
-    let stale = dropped(&versions, &queue.bindings);
-    if stale.is_empty() {
-        return Ok(());
+/// node was up to notice. Returns whether that is all: what only a later version has subscribed to is left alone, because
+/// the node that runs it may be up, and this one be the last of those with the old file.
+async fn take_away(ports: &Ports, spec: &AgentSpec) -> Result<bool, String> {
+    let present = serde_json::to_value(spec).map_err(|error| error.to_string())?;
+    let versions = ports.state.versions(&spec.name).await.map_err(|error| error.to_string())?;
+    let (later, earlier) = split(&versions, &present);
+    let later = dropped(later, &spec.subscriptions);
+    let mut stale = dropped(earlier, &spec.subscriptions);
+    stale.retain(|topic| !later.contains(topic));
+    if !stale.is_empty() {
+        let queue = spec.name.input_topic();
+        let topics: Vec<&str> = stale.iter().map(TopicPattern::as_str).collect();
+        tracing::info!(queue, topics = ?topics, "Subscriptions that the agent's file has dropped lead to its queue no more.");
+        ports.bus.unbind(&queue, stale).await.map_err(|error| error.to_string())?;
     }
-    let topics: Vec<&str> = stale.iter().map(TopicPattern::as_str).collect();
-    tracing::info!(queue = queue.name, topics = ?topics, "Subscriptions that the agent's file has dropped lead to its queue no more.");
-    ports.bus.unbind(&queue.name, stale).await.map_err(|error| error.to_string())
+    Ok(later.is_empty())
+}
+
+/// The versions later than the present one, and those earlier, of all with the newest first. One that is not among them
+/// has yet to be run, and is the latest.
+fn split<'a>(versions: &'a [Value], present: &Value) -> (&'a [Value], &'a [Value]) {
+    versions.split_at(versions.iter().position(|version| version == present).unwrap_or(0))
 }
 
 fn dropped(versions: &[Value], wanted: &[TopicPattern]) -> Vec<TopicPattern> {
@@ -102,5 +114,12 @@ mod tests {
         ];
         assert_eq!(dropped(&versions, &[topic("orders.*")]), [topic("bills.paid"), topic("parcels.#")]);
         assert!(dropped(&versions[..1], &[topic("bills.paid"), topic("orders.*")]).is_empty());
+    }
+    #[test]
+    fn what_a_later_version_has_is_not_earlier() {
+        let versions = [json!(3), json!(2), json!(1)];
+        assert_eq!(split(&versions, &json!(2)), (&versions[..1], &versions[1..]));
+        assert_eq!(split(&versions, &json!(3)), (&versions[..0], &versions[..]));
+        assert_eq!(split(&versions, &json!(4)), (&versions[..0], &versions[..]), "it has yet to be run");
     }
 }

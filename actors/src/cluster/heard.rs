@@ -52,7 +52,7 @@ impl Branch {
 /// What the others said.
 pub(super) struct Heard {
     nodes: BTreeMap<NodeId, Branch>,
-    /// Grows with everything that is heard.
+    /// Grows with everything that is heard, and with whoever is not heard any more.
     pub(super) writes: u64,
     /// What of it is worth telling, for whoever follows the cluster's tree.
     pub(super) feed: Feed,
@@ -102,12 +102,14 @@ impl Heard {
 
     /// Notices who is not heard any more, and forgets who was not for long. To be called now and then.
     pub(super) fn judge(&mut self, now: Instant) {
-        let Self { nodes, feed, .. } = self;
+        let Self { nodes, feed, writes } = self;
         nodes.retain(|node, branch| {
             let silent = now.saturating_duration_since(branch.heard);
             if silent >= FORGOTTEN {
+                *writes += 1;
                 feed.push(node, Told::Left { at: Timestamp::now() });
             } else if silent >= UNHEARD && !std::mem::replace(&mut branch.silent, true) {
+                *writes += 1;
                 feed.push(node, Told::Node { at: Timestamp::now(), reachable: false });
             }
             silent < FORGOTTEN

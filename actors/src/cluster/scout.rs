@@ -1,9 +1,9 @@
 //! The scout: asks the store, for all agents of the node in one question, who has work that nobody feels responsible
 //! for: what a dead node held, what a node that left gave back, retries of others. It also keeps pauses in step.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use greenroom_contract::port::state::Error;
+use greenroom_contract::{AgentId, port::state::Error};
 use tokio::time::Instant;
 
 use crate::{orchestrator::Orchestrator, ports::Ports, service::service, supervisor::ChildSpec};
@@ -25,6 +25,7 @@ pub fn scout(ports: std::sync::Arc<Ports>, orchestrator: Orchestrator) -> ChildS
         let (ports, orchestrator) = (std::sync::Arc::clone(&ports), orchestrator.clone());
         async move {
             let mut look_at_pauses = false;
+            let mut due_before = BTreeSet::new();
             let mut wait = EVERY;
             loop {
                 if tokio::time::timeout(wait, stop.cancelled()).await.is_ok() {
@@ -32,7 +33,7 @@ pub fn scout(ports: std::sync::Arc<Ports>, orchestrator: Orchestrator) -> ChildS
                 }
                 look_at_pauses = !look_at_pauses;
                 let asked = Instant::now();
-                let look = look(&ports, &orchestrator, look_at_pauses);
+                let look = look(&ports, &orchestrator, &mut due_before, look_at_pauses);
                 // The monitor says when the store is down; here the next look is as good.
                 if let Ok(Err(error)) = tokio::time::timeout(ANSWER, look).await {
                     tracing::debug!(%error, "Lost work could not be looked for.");
@@ -43,8 +44,19 @@ pub fn scout(ports: std::sync::Arc<Ports>, orchestrator: Orchestrator) -> ChildS
     })
 }
 
-async fn look(ports: &Ports, orchestrator: &Orchestrator, pauses: bool) -> Result<(), Error> {
-    orchestrator.poke(&ports.state.due_agents(AGENTS).await?);
+async fn look(
+    ports: &Ports,
+    orchestrator: &Orchestrator,
+    due_before: &mut BTreeSet<AgentId>,
+    pauses: bool,
+) -> Result<(), Error> {
+    let due: BTreeSet<AgentId> = ports.state.due_agents(AGENTS).await?.into_iter().collect();
+    for agent in &due {
+        // What is due for the first time has most often just come in, and is taken up where the agent is awake. That is no
+        // reason to wake it here, too.
+        orchestrator.poke(agent, due_before.contains(agent));
+    }
+    *due_before = due;
     if pauses {
         let turn = orchestrator.pause_turn();
         let paused = ports.state.paused().await?;

@@ -49,7 +49,7 @@ impl Orchestrator {
                 );
                 ports.outbox.ring();
                 // Here it goes on at once; another node's scout looks every second.
-                self.poke(std::slice::from_ref(&decided.agent));
+                self.poke(&decided.agent, true);
                 Ok(decided)
             }
             Decided::Before(decided) => Err(too_late(&decided)),

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use greenroom_config::AgentSpec;
 use greenroom_contract::{
     AgentId,
     execution::Failure,
     port::{
-        bus::QueueSpec,
         operator::{AgentView, Error, NodeView, Scope},
         state,
     },
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::registry::{Entry, Orchestrator};
 use crate::{
-    agent::{queue_of, view},
+    agent::view,
     cluster::{Cluster, NodeVerb, node_view},
     execution::persist,
 };
@@ -220,9 +220,9 @@ impl Orchestrator {
         free.iter().for_each(|agent| self.with(agent, |entry| entry.handle.resume()));
     }
 
-    /// The queue of every agent of the folder, wherever it runs.
-    pub(crate) fn queues(&self) -> Vec<QueueSpec> {
-        self.table().desired.values().map(|definition| queue_of(&definition.spec)).collect()
+    /// Every agent of the folder, wherever it runs.
+    pub(crate) fn wanted(&self) -> Vec<Arc<AgentSpec>> {
+        self.table().desired.values().map(|definition| Arc::clone(&definition.spec)).collect()
     }
 
     /// Resolves when the folder was taken up anew.
@@ -230,8 +230,11 @@ impl Orchestrator {
         self.inner.wanted.notified().await;
     }
 
-    /// Has agents look into the store.
-    pub(crate) fn poke(&self, agents: &[AgentId]) {
-        agents.iter().for_each(|agent| self.with(agent, |entry| entry.handle.look()));
+    /// Has an agent look into the store; one that sleeps only if it is to be roused for it.
+    pub(crate) fn poke(&self, agent: &AgentId, rouse: bool) {
+        self.with(agent, |entry| match rouse {
+            true => entry.handle.rouse(),
+            false => entry.handle.look(),
+        });
     }
 }

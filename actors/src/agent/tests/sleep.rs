@@ -103,6 +103,9 @@ async fn who_sleeps_is_no_actor_and_an_operators_verb_wakes_it() {
     assert_eq!(bed.view("dozy").restarts, 0, "that is no restart of the supervisor's");
     asleep(&bed, "dozy").await;
     handle.look();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(bed.view("dozy").passivated, "what was not due before is no reason to be woken");
+    handle.rouse();
     bed.until("it to be up", || !bed.view("dozy").passivated).await;
 }
 
