@@ -157,13 +157,13 @@ async fn the_life_of_agents_and_instances_is_told_and_nothing_else() {
         place.status = AgentStatus::Restarting;
         place.restarts += 1;
     });
-    table.killed("agents/a/0");
-    table.quarantined("agents/a/0", 1);
+    table.update("agents/a/0", |place| place.kills += 1);
+    table.update("agents/a/0", |place| place.quarantined = 1);
     table.status("agents/a", AgentStatus::Paused);
     table.status("agents/a", AgentStatus::Running);
     table.status("agents/a", AgentStatus::Unavailable);
     table.status("agents/a", AgentStatus::Failed);
-    table.passivated("agents/a/0", true);
+    table.update("agents/a/0", |place| place.passivated = true);
     table.bury("agents/a");
     let heard = stage.ear.heard(12).await;
     assert_eq!(

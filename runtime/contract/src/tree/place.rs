@@ -9,7 +9,6 @@ use super::moment;
 use crate::{
     execution::Failure,
     id::{ExecutionId, NodeId, TraceId},
-    money::MicroUsd,
     status::AgentStatus,
 };
 
@@ -72,9 +71,6 @@ pub struct Place {
     /// Since when the oldest of what waits has been waiting.
     #[serde(default, serialize_with = "moment::write_option", skip_serializing_if = "Option::is_none")]
     pub inbox_oldest_at: Option<Timestamp>,
-    /// What it has spent since the node started, as far as prices are known.
-    #[serde(default, rename = "spent_usd", skip_serializing_if = "Option::is_none")]
-    pub spent: Option<MicroUsd>,
     /// What it does now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub work: Option<Work>,
@@ -109,7 +105,6 @@ impl Place {
             inbox: 0,
             inbox_capacity: None,
             inbox_oldest_at: None,
-            spent: None,
             work: None,
             failures: VecDeque::new(),
             children: Vec::new(),

@@ -18,7 +18,6 @@ use super::{
 use crate::{
     execution::Failure,
     id::{NodeId, TraceId},
-    money::MicroUsd,
     status::AgentStatus,
 };
 
@@ -122,26 +121,6 @@ impl Table {
         self.update(path, |place| place.remember(failure, trace_id, Timestamp::now()));
     }
 
-    /// Counts a kill.
-    pub fn killed(&self, path: &str) {
-        self.update(path, |place| place.kills += 1);
-    }
-
-    /// Says how many of the place's former tasks are fenced and left behind.
-    pub fn quarantined(&self, path: &str, tasks: u32) {
-        self.update(path, |place| place.quarantined = tasks);
-    }
-
-    /// Counts a result that came too late.
-    pub fn late_result(&self, path: &str) {
-        self.update(path, |place| place.late_results += 1);
-    }
-
-    /// Says whether the place sleeps until its next message.
-    pub fn passivated(&self, path: &str, passivated: bool) {
-        self.update(path, |place| place.passivated = passivated);
-    }
-
     /// Says what waits for the place, of how much it can take, and since when the oldest waits.
     pub fn inbox(&self, path: &str, depth: u64, capacity: Option<u64>, oldest_at: Option<Timestamp>) {
         self.update(path, |place| {
@@ -149,11 +128,6 @@ impl Table {
             place.inbox_capacity = capacity;
             place.inbox_oldest_at = oldest_at;
         });
-    }
-
-    /// Adds to what the place has spent.
-    pub fn spent(&self, path: &str, cost: MicroUsd) {
-        self.update(path, |place| place.spent = Some(place.spent.unwrap_or_default() + cost));
     }
 
     /// Marks a place and everything under it as gone: it stays visible as `stopped` for 60 s.

@@ -9,7 +9,7 @@ use super::{
     branch::{branch, in_tree_order},
     json, *,
 };
-use crate::{execution::Failure, id::NodeId, money::MicroUsd, status::AgentStatus};
+use crate::{execution::Failure, id::NodeId, status::AgentStatus};
 
 fn table() -> Table {
     Table::new(&NodeId::new("n1"))
@@ -126,21 +126,18 @@ fn a_number_of_an_earlier_life_is_a_gap() {
 }
 
 #[test]
-fn executions_signs_of_life_and_sums_stay_out_of_the_ring_and_count_as_writes() {
+fn executions_signs_of_life_and_depths_stay_out_of_the_ring_and_count_as_writes() {
     let table = table();
     table.enter("a", "agent", AgentStatus::Idle);
     let (version, writes) = (table.version(), table.writes());
     table.enter("a/x", "execution", AgentStatus::Running);
     table.inbox("a", 3, Some(8), None);
-    table.spent("a", MicroUsd(5));
-    table.spent("a", MicroUsd(7));
     table.leave("a/x");
     assert_eq!(table.version(), version);
     assert!(table.writes() > writes);
     let place = table.place("a").unwrap();
-    assert_eq!((place.spent, place.inbox, place.inbox_capacity), (Some(MicroUsd(12)), 3, Some(8)));
+    assert_eq!((place.inbox, place.inbox_capacity), (3, Some(8)));
     let json = serde_json::to_value(&place).unwrap();
-    assert_eq!(json["spent_usd"], 12e-6);
     assert!(json.get("quarantined").is_none(), "what is not the case is left out");
 }
 
@@ -154,10 +151,10 @@ fn each_kind_of_trouble_has_its_word() {
         place.status = AgentStatus::Restarting;
         place.restarts += 1;
     });
-    table.killed("a");
-    table.quarantined("a", 1);
-    table.late_result("a");
-    table.passivated("a", true);
+    table.update("a", |place| place.kills += 1);
+    table.update("a", |place| place.quarantined = 1);
+    table.update("a", |place| place.late_results += 1);
+    table.update("a", |place| place.passivated = true);
     let kinds: Vec<&str> = kinds(table.changes_since(start, RING)).iter().map(|(kind, _)| kind.as_str()).collect();
     assert_eq!(kinds, ["failed", "restarted", "killed", "quarantined", "updated", "updated"]);
     assert!(table.place("a").unwrap().since >= table.place("a").unwrap().started_at);
@@ -179,7 +176,7 @@ fn an_old_sample_of_a_place_reads() {
     let old = r#"{"id":"a","name":"a","kind":"agent","status":"idle","since":"2026-11-22T22:45:18Z",
         "started_at":"2026-11-22T22:45:18Z","generation":1,"restarts":0,"inbox":0}"#;
     let place: Place = serde_json::from_str(old).unwrap();
-    assert_eq!((place.kills, place.spent, place.passivated), (0, None, false));
+    assert_eq!((place.kills, place.passivated), (0, false));
 }
 
 /// A write that a test makes.

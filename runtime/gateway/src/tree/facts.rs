@@ -23,9 +23,6 @@ pub(super) fn facts(place: &Place, now: Timestamp) -> Vec<String> {
     parts.extend(counted(place.kills, "kill"));
     parts.extend(counted(place.quarantined, "task").map(|tasks| tasks + " in quarantine"));
     parts.extend(counted(place.late_results, "late result"));
-    if let Some(spent) = place.spent.filter(|spent| spent.0 > 0) {
-        parts.push(format!("${:.4}", spent.to_usd()));
-    }
     if place.kind == "node" {
         parts.push(format!("up {}", age(place.started_at, now)));
     }

@@ -1,7 +1,7 @@
 //! The tree as people see it.
 
 use greenroom_contract::{
-    ExecutionId, MicroUsd, NodeId, TraceId,
+    ExecutionId, NodeId, TraceId,
     execution::Failure,
     status::AgentStatus,
     tree::{Budget, NodeTree, Place, Tree, Work},
@@ -44,7 +44,7 @@ fn sample() -> Tree {
         trace_id: Some(trace_id),
     });
     let mut writer = place("agents/writer", "agent", AgentStatus::Running, vec![busy]);
-    writer.spent = Some(MicroUsd(42_123));
+    writer.restarts = 1;
     let agents = place("agents", "supervisor", AgentStatus::Running, vec![failed, writer]);
     let mut relay = place("relay", "service", AgentStatus::Idle, vec![]);
     relay.passivated = true;
@@ -86,7 +86,7 @@ fn the_tree_reads_as_text() {
     ├─ agents  supervisor   ● running
     │  ├─ researcher        ✖ failed       3/3 restarts in 10m  next in 4s
     │  │    panicked: boom  [31mred "quoted"   trace 4bf92f3577b34da6a3ce929d0e0e4736
-    │  └─ writer            ● running      $0.0421
+    │  └─ writer            ● running      1 restart
     │     └─ 0              ● running      inbox 3/8 oldest 1m  llm openai/gpt-6-sol 15m, 18m left  2 kills  1 task in quarantine  1 late result
     └─ relay  service       ○ idle         asleep  last failure 5m ago: bus
     n2                      ? unknown
@@ -129,7 +129,7 @@ fn the_tree_reads_as_a_diagram_that_a_name_cannot_break() {
     tree.nodes[0].root.children[1].name = "a\"]<b>".into();
     let chart = mermaid(&tree, at(7900));
     assert!(chart.starts_with("flowchart LR\n  n0[\"n1<br/>● running<br/>up 2h11m\"]:::good\n"), "{chart}");
-    assert!(chart.contains("writer<br/>● running<br/>$0.0421\"]:::good"), "{chart}");
+    assert!(chart.contains("writer<br/>● running<br/>1 restart\"]:::good"), "{chart}");
     assert!(chart.contains("<br/>inbox 3/8 oldest 1m<br/>llm openai/gpt-6-sol 15m, 18m left<br/>"), "{chart}");
     assert!(chart.contains("n0 --> n1\n"), "{chart}");
     assert!(chart.contains("[\"a#quot;]#lt;b#gt;<br/>○ idle<br/>asleep<br/>"), "{chart}");
