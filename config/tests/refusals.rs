@@ -198,7 +198,7 @@ fn tools_are_told_apart() {
     assert_said_below_head(
         "tools:\n  - builtin:\n",
         &[
-            "6:12 tools[0].builtin: expected one of emit_event, current_time, http_fetch, remember, recall; found nothing",
+            "6:12 tools[0].builtin: expected one of emit_event, current_time, http_fetch, remember, recall, ask_human; found nothing",
         ],
     );
     assert_said_below_head(
