@@ -4,6 +4,7 @@
 //! - `suite`: the list; `answers`: what is said; `faults`: what goes wrong, and how often it is tried again;
 //!   `waits`: when; `money`: what it costs, against a table that was not made by this code;
 //!   `wires`: what only one vendor has
+//! - `one_yaml`: the same agent in a whole node, over every wire
 //! - `shared`: limits, breakers and forms, among several agents
 //!
 //! To add a provider: a dialect in `tests/kit/vendor`, and a line in `subjects`.
@@ -11,6 +12,7 @@
 mod answers;
 mod faults;
 mod money;
+mod one_yaml;
 mod shared;
 mod subject;
 mod subjects;

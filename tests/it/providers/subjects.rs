@@ -20,6 +20,19 @@ provider_suite! {
     ollama => super::ollama;
 }
 
+/// Everybody.
+pub(super) fn all() -> Vec<Subject> {
+    vec![
+        chat_completions(),
+        anthropic(),
+        anthropic_by_its_older_version(),
+        bedrock(),
+        bedrock_with_a_key_pair(),
+        responses(),
+        ollama(),
+    ]
+}
+
 /// Any server that speaks chat completions.
 fn chat_completions() -> Subject {
     Subject {
