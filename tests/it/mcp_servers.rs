@@ -2,7 +2,7 @@
 //! is killed in the middle of a run, it comes back and the run goes on.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -24,19 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[tokio::test]
 async fn reference_servers_are_listed_and_called() {
     let (model, home, remote) = (ModelServer::start().await, Home::new(), Remote::start().await);
-    let (files, repository) = (home.path().join("files"), home.path().join("repository"));
-    std::fs::create_dir_all(&files).and_then(|()| std::fs::write(files.join("note.txt"), "left by a person")).ok();
-    run("git", &["init", "--quiet", &repository.display().to_string()]);
-    let tools = [
-        stdio("everything", &["stdio"], ""),
-        stdio("filesystem", &[&files.display().to_string()], ""),
-        stdio("memory", &[], "env_from: {MEMORY_FILE_PATH: NOTES}, "),
-        stdio("time", &["--local-timezone", "UTC"], ""),
-        stdio("git", &["--repository", &repository.display().to_string()], ""),
-        remote.tool(),
-    ];
-    home.agent("handy", &agent("handy", &model, &format!("tools:\n{}", tools.concat())));
-    let (note, repository) = (files.join("note.txt"), json!(repository));
+    let place = Place::new(&home);
+    home.agent("handy", &agent("handy", &model, &format!("tools:\n{}{}", place.tools(), remote.tool())));
+    let (note, repository) = (place.note.clone(), place.repository.clone());
     model.rule(move |asked| match asked.turn() {
         0 => Reply::tools(&[
             ("echo", json!({"message": "from npm"})),
@@ -54,8 +44,7 @@ async fn reference_servers_are_listed_and_called() {
         ]),
         _ => Reply::text(asked.tool_results().join("\n---\n")),
     });
-    let notes = home.path().join("notes.json");
-    let node = home.launch().env("NOTES", notes.display().to_string()).start().await;
+    let node = home.launch().env("NOTES", place.notes.display().to_string()).start().await;
     node.agent_is("handy", &["idle"], PATIENCE).await;
 
     let id = node.submit("handy", "use them all").await;
@@ -81,9 +70,12 @@ async fn reference_servers_are_listed_and_called() {
     }
     let wrong = steps(&execution).into_iter().filter(|(_, status)| status != "settled");
     assert_eq!(wrong.collect::<Vec<_>>(), []);
-    assert!(std::fs::read_to_string(notes).is_ok_and(|notes| notes.contains("Ada")), "the memory was kept in its file");
-    for server in ["everything", "filesystem", "memory", "time", "git", "127_0_0_1"] {
-        assert_eq!(place(&node, "handy", server).await["status"], "running", "{server}");
+    assert!(
+        std::fs::read_to_string(place.notes).is_ok_and(|notes| notes.contains("Ada")),
+        "the memory was kept in its file"
+    );
+    for server in SERVERS.into_iter().chain(["127_0_0_1"]) {
+        assert_eq!(seat(&node, "handy", server).await["status"], "running", "{server}");
     }
     node.stop().await;
 }
@@ -91,13 +83,16 @@ async fn reference_servers_are_listed_and_called() {
 #[tokio::test]
 async fn servers_that_are_killed_in_mid_run_come_back_and_the_run_goes_on() {
     let (model, home, mut remote) = (ModelServer::start().await, Home::new(), Remote::start().await);
-    let tools =
-        [stdio("time", &["--local-timezone", "UTC"], ""), stdio("everything", &["stdio"], ""), remote.tool()].concat();
-    home.agent("steady", &agent("steady", &model, &format!("tools:\n{tools}")));
-    let all = || {
+    let place = Place::new(&home);
+    home.agent("steady", &agent("steady", &model, &format!("tools:\n{}{}", place.tools(), remote.tool())));
+    let (note, repository) = (place.note.clone(), place.repository.clone());
+    let all = move || {
         Reply::tools(&[
             ("get_current_time", json!({"timezone": "Asia/Tokyo"})),
             ("echo", json!({"message": "from npm"})),
+            ("read_text_file", json!({"path": note})),
+            ("read_graph", json!({})),
+            ("git_status", json!({"repo_path": repository})),
             ("t_127_0_0_1_echo", json!({"message": "over HTTP"})),
         ])
     };
@@ -108,25 +103,28 @@ async fn servers_that_are_killed_in_mid_run_come_back_and_the_run_goes_on() {
         1 => all().held_by(&held),
         _ => Reply::text(asked.tool_results().join("\n")),
     });
-    let node = home.launch().start().await;
+    let node = home.launch().env("NOTES", place.notes.display().to_string()).start().await;
     node.agent_is("steady", &["idle"], PATIENCE).await;
     let id = node.submit("steady", "use them twice").await;
     model.wait_for_calls(2).await;
 
-    for program in ["mcp-server-time", "mcp-server-everything"] {
-        kill(&node, program);
+    for server in SERVERS {
+        kill(&node, &format!("mcp-server-{server}"));
     }
     remote.restart().await;
-    for server in ["time", "everything"] {
+    for server in SERVERS {
         back(&node, "steady", server).await;
     }
     gate.open();
     let execution = node.execution_is(&id, &["succeeded", "failed", "dead"], PATIENCE).await;
     assert_eq!(execution["status"], "succeeded", "{execution}");
     let told = execution["output"].as_str().unwrap_or_default();
-    for said in ["\"Asia/Tokyo\"", "Echo: from npm", "Echo: over HTTP"] {
-        assert_eq!(told.matches(said).count(), 2, "{said} was said twice:\n{told}");
+    for said in ["\"Asia/Tokyo\"", "Echo: from npm", "left by a person", "\"entities\"", "On branch", "Echo: over HTTP"]
+    {
+        assert!(told.matches(said).count() >= 2, "{said} was said twice:\n{told}");
     }
+    let wrong = steps(&execution).into_iter().filter(|(_, status)| status != "settled");
+    assert_eq!(wrong.collect::<Vec<_>>(), [], "each call of both rounds was answered");
     assert_eq!((&execution["attempt"], &node.agent("steady").await["restarts"]), (&json!(1), &json!(0)));
     node.stop().await;
 }
@@ -163,6 +161,40 @@ async fn a_server_that_is_killed_during_a_call_costs_the_call_and_not_the_agent(
     assert!(told.contains("is down") && told.contains("Echo: it is back"), "{told}");
     assert_eq!(node.agent("careful").await["restarts"], 0);
     node.stop().await;
+}
+
+/// The programs, by the ends of their names.
+const SERVERS: [&str; 5] = ["everything", "filesystem", "memory", "time", "git"];
+
+/// What they work on.
+struct Place {
+    note: PathBuf,
+    repository: PathBuf,
+    notes: PathBuf,
+}
+
+impl Place {
+    fn new(home: &Home) -> Self {
+        let files = home.path().join("files");
+        let note = files.join("note.txt");
+        std::fs::create_dir_all(&files).and_then(|()| std::fs::write(&note, "left by a person")).ok();
+        let repository = home.path().join("repository");
+        run("git", &["init", "--quiet", &repository.display().to_string()]);
+        Self { note, repository, notes: home.path().join("notes.json") }
+    }
+
+    /// A line of `tools:` for each program.
+    fn tools(&self) -> String {
+        let files = self.note.parent().unwrap_or(&self.note).display().to_string();
+        [
+            stdio("everything", &["stdio"], ""),
+            stdio("filesystem", &[&files], ""),
+            stdio("memory", &[], "env_from: {MEMORY_FILE_PATH: NOTES}, "),
+            stdio("time", &["--local-timezone", "UTC"], ""),
+            stdio("git", &["--repository", &self.repository.display().to_string()], ""),
+        ]
+        .concat()
+    }
 }
 
 /// The line of an agent's `tools:` for a program, with more keys before its command.
@@ -230,7 +262,7 @@ fn kill(node: &Node, program: &str) {
 /// Waits until a server was started again and is up.
 async fn back(node: &Node, agent: &str, server: &str) {
     wait::seen(&format!("{server} to be back"), PATIENCE, async || {
-        let place = place(node, agent, server).await;
+        let place = seat(node, agent, server).await;
         let is_back = place["status"] == "running" && place["restarts"].as_u64().is_some_and(|restarts| restarts > 0);
         if is_back { Ok(()) } else { Err(place.to_string()) }
     })
@@ -238,7 +270,7 @@ async fn back(node: &Node, agent: &str, server: &str) {
 }
 
 /// A server's place in the tree.
-async fn place(node: &Node, agent: &str, server: &str) -> Value {
+async fn seat(node: &Node, agent: &str, server: &str) -> Value {
     let id = format!("agents/{agent}/mcp/{server}");
     node.places(|place| place["id"] == id.as_str()).await.into_iter().next().unwrap_or_default()
 }

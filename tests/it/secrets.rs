@@ -154,6 +154,58 @@ async fn keys_of_anthropic_and_aws_come_out_nowhere() {
     kept_nowhere(&home, &secrets);
 }
 
+/// A Bedrock API key and Ollama's, with servers that repeat them, and an agent beside that panics.
+#[tokio::test]
+async fn bearer_keys_come_out_nowhere_and_in_no_panic() {
+    const KEYS: [(&str, &str); 2] =
+        [("AWS_BEARER_TOKEN_BEDROCK", "canary-of-a-bedrock-key"), ("OLLAMA_API_KEY", "canary-of-ollama")];
+    let home = Home::new();
+    let bedrock = Vendor::start(Arc::new(vendor::Bedrock)).await;
+    let ollama = Vendor::start(Arc::new(vendor::Ollama)).await;
+    for vendor in [&bedrock, &ollama] {
+        vendor.then(Exchange::text(&["fine"])).always(Exchange::refusal(Refusal::BadKey));
+    }
+    let yaml = |name: &str, llm: &str| {
+        format!(
+            "name: {name}\nagent_type: test\nexecution_mode: autonomous\nllm_config: {llm}\nlimits: {{max_attempts: 1}}\n"
+        )
+    };
+    home.agent("bedrock", &yaml("bedrock", "{provider: bedrock, model: some-model}"));
+    home.agent("ollama", &yaml("ollama", "{provider: ollama, model: llama5}"));
+    home.agent("moody", &yaml("moody", "{provider: scripted, script: [{panic: a canary dies}]}"));
+    let launch = home.launch().env("GREENROOM_LOG", "trace").env("RUST_BACKTRACE", "full");
+    let launch =
+        launch.envs(KEYS.map(|(name, value)| (name.to_owned(), value.to_owned()))).env("AWS_REGION", "eu-west-1");
+    let launch = launch.env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", bedrock.url()).env("OLLAMA_HOST", ollama.url());
+    let node = launch.begin().await;
+    let mut seen = Vec::new();
+    for (agent, input, fits) in [
+        ("bedrock", "once", "fine"),
+        ("bedrock", "twice", "refused"),
+        ("ollama", "once", "fine"),
+        ("ollama", "twice", "refused"),
+        ("moody", "boom", ""),
+    ] {
+        let invoke = node.request("POST", &format!("/v1/agents/{agent}/invoke?wait=30s"));
+        let text = kit::http::send(invoke.json(&json!({ "input": input }))).await.text;
+        assert!(text.contains(fits), "{agent}, {input}: {text}");
+        seen.push((agent, text));
+    }
+    for (vendor, (_, key)) in [&bedrock, &ollama].into_iter().zip(KEYS) {
+        let shown = vendor.asked()[0].header("authorization").unwrap_or_default().to_owned();
+        assert!(shown.contains(key), "the key is really used: {shown}");
+    }
+    for path in ["/health", "/v1/agents", "/v1/tree", "/v1/executions", "/v1/dead-letters"] {
+        seen.push((path, kit::http::send(node.request("GET", path)).await.expect(200).text));
+    }
+    let output = node.process.stdout() + &node.process.stderr();
+    assert!(output.contains("a canary dies"), "nobody panicked: {output}");
+    seen.push(("the node's output", output));
+    let secrets = KEYS.map(|(_, key)| key);
+    told_nowhere(&seen, &secrets);
+    kept_nowhere(&home, &secrets);
+}
+
 /// What AWS's own chain finds is used like what stands in the environment, and told as little.
 #[tokio::test]
 async fn a_profile_of_aws_is_found_and_told_nowhere() {
