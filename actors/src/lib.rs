@@ -13,6 +13,7 @@ pub mod outbox;
 pub mod porter;
 pub mod ports;
 pub mod relay;
+pub mod scheduler;
 pub mod service;
 pub mod supervisor;
 #[cfg(test)]

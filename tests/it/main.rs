@@ -19,6 +19,7 @@ mod providers;
 mod proxy;
 mod reload;
 mod retention;
+mod schedules;
 mod secrets;
 mod selftest;
 mod servers;

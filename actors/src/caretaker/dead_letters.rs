@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use greenroom_contract::{
     AgentId, Event,
     execution::Failure,
-    port::{bus::DeadDelivery, state::NewDeadLetter},
+    port::{
+        bus::{DeadDelivery, SCHEDULED_TASKS},
+        state::NewDeadLetter,
+    },
 };
 
 use crate::{execution::persist, ports::Ports, service::service, supervisor::ChildSpec};
@@ -40,6 +43,15 @@ pub fn dead_letters(ports: Arc<Ports>) -> ChildSpec {
     })
 }
 
+/// The agent that it was meant for, if that is known: its queue is the agent's, or what a schedule wants done names it.
+fn meant(delivery: &DeadDelivery) -> Option<AgentId> {
+    if delivery.death.queue == SCHEDULED_TASKS {
+        let event = Event::from_bytes(&delivery.body).ok()?;
+        return event.payload["agent_id"].as_str()?.parse().ok();
+    }
+    delivery.death.queue.strip_prefix("agent.input.")?.parse().ok()
+}
+
 /// Writes a letter down, then takes it off the queue. In this order: a crash between leaves it to be written again,
 /// which the store recognises.
 async fn keep(ports: &Ports, delivery: DeadDelivery) {
@@ -47,7 +59,7 @@ async fn keep(ports: &Ports, delivery: DeadDelivery) {
     let trace_id = Event::from_bytes(&delivery.body).ok().map(|event| event.trace_id.to_string());
     tracing::warn!(trace_id, queue = death.queue, error = %death.reason, attempts = death.attempts, "A message died on the bus.");
     let letter = NewDeadLetter {
-        agent: death.queue.strip_prefix("agent.input.").and_then(|name| name.parse::<AgentId>().ok()),
+        agent: meant(&delivery),
         queue: death.queue.clone(),
         body: delivery.body.clone(),
         reason: death.reason.clone(),

@@ -67,6 +67,8 @@ pub(crate) enum Verb {
     Resume(AgentId),
     /// Abort the task of an execution that was cancelled in the store.
     Cancel(AgentId, ExecutionId),
+    /// Look at the schedules: an operator did something to one.
+    Agenda,
 }
 
 /// What is said under [`COMMAND`].

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     ports::{Outfit, Ports},
+    scheduler,
     watchdog::Pulse,
 };
 
@@ -169,7 +170,12 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
         Ok(answer) => (Conclusion::Succeeded(answer), Ending::Succeeded),
         Err(Trouble::Failed { failure, lasting }) => {
             let attempt = context.claimed.attempt;
-            (after_failure(limits, attempt, failure.clone(), lasting, crate::jitter()), Ending::Failed(failure))
+            let conclusion = match failure.code == TIMED_OUT && event.source == scheduler::SOURCE {
+                // What a schedule wants done has its time, and the next one comes: the time is not given again (R3.5).
+                true => Conclusion::Ended { status: ExecutionStatus::TimedOut, failure: failure.clone() },
+                false => after_failure(limits, attempt, failure.clone(), lasting, crate::jitter()),
+            };
+            (conclusion, Ending::Failed(failure))
         }
         Err(Trouble::Fenced) => return fenced(),
         Err(Trouble::Cancelled) => return cancelled(context).await,

@@ -119,7 +119,7 @@ impl Orchestrator {
         let pause = match verb {
             NodeVerb::Pause(_) => Some(true),
             NodeVerb::Resume(_) | NodeVerb::Restart(_) => Some(false),
-            NodeVerb::Cancel(..) => None,
+            NodeVerb::Cancel(..) | NodeVerb::Agenda => None,
         };
         if let Some(paused) = pause {
             self.keep(agent, paused).await?;
@@ -179,6 +179,7 @@ impl Orchestrator {
                 self.with(agent, |entry| entry.handle.resume());
             }
             NodeVerb::Cancel(agent, execution) => self.with(agent, |entry| entry.handle.cancel(*execution)),
+            NodeVerb::Agenda => self.change_agenda(),
         }
     }
 

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use greenroom_contract::{
-    AgentId, BoxFuture, ClarificationId, Event, EventId, ExecutionId,
+    AgentId, BoxFuture, ClarificationId, Event, EventId, ExecutionId, TraceId,
     clarification::Clarification,
     execution::{Execution, Failure},
     port::{
         operator::{
-            AgentView, ComponentHealth, Error, Health, HealthStatus, Invocation, Invoked, NodeView, Operator, Scope,
+            AgentView, ComponentHealth, Error, Health, HealthStatus, Invocation, Invoked, NodeView, Operator,
+            ScheduleShown, ScheduleView, Scope,
         },
-        state::{OutboxRow, Outgoing, Submission, Submitted},
+        state::{self, OutboxRow, Outgoing, Submission, Submitted},
     },
     status::{AgentStatus, ExecutionStatus},
     topic::check_open_topic,
@@ -116,6 +117,22 @@ impl Operator for Orchestrator {
         self.verb(agent, NodeVerb::Resume)
     }
 
+    fn schedules(&self) -> BoxFuture<'_, Result<Vec<ScheduleView>, Error>> {
+        Box::pin(self.all_schedules())
+    }
+
+    fn schedule(&self, agent: &AgentId) -> BoxFuture<'_, Result<ScheduleShown, Error>> {
+        Box::pin(self.one_schedule(agent.clone()))
+    }
+
+    fn trigger_schedule(&self, agent: &AgentId, trace_id: TraceId) -> BoxFuture<'_, Result<Invoked, Error>> {
+        Box::pin(self.trigger_now(agent.clone(), trace_id))
+    }
+
+    fn pause_schedule(&self, agent: &AgentId, paused: bool) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.hold_schedule(agent.clone(), paused))
+    }
+
     fn health(&self) -> BoxFuture<'_, Health> {
         Box::pin(async move {
             let mut components = self.inner.vitals.components();
@@ -158,7 +175,7 @@ impl Orchestrator {
     }
 
     /// Writes the outbox row, and hands it to the relay at once where the store can lease it to us in the same commit.
-    async fn submit(&self, event: Event, agent: Option<AgentId>) -> Result<Submitted, Error> {
+    pub(super) async fn submit(&self, event: Event, agent: Option<AgentId>) -> Result<Submitted, state::Error> {
         let Ports { state, outbox, node, .. } = &*self.inner.ports;
         let mandatory = agent.is_some();
         let submission = Submission { event, agent };
@@ -196,7 +213,7 @@ impl Orchestrator {
     }
 
     /// Intake stops as soon as the node is told to stop.
-    fn check_open(&self) -> Result<(), Error> {
+    pub(super) fn check_open(&self) -> Result<(), Error> {
         if self.table().ready {
             return Ok(());
         }

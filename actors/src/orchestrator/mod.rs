@@ -10,6 +10,7 @@ mod door;
 mod reconcile;
 mod registry;
 mod rounds;
+mod schedules;
 
 pub use reconcile::NameTaken;
 pub use registry::Orchestrator;

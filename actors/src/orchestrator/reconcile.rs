@@ -43,6 +43,7 @@ impl Orchestrator {
             self.add(definition);
         }
         self.inner.wanted.notify_one();
+        self.inner.agenda.notify_one();
         for definition in changes.changed {
             tracing::info!(agent = %definition.spec.name, version = definition.version, "Agent changed.");
             if !self.inner.roles.runs(definition.spec.execution_mode) {
@@ -80,6 +81,7 @@ impl Orchestrator {
             table.native.insert(name, behaviour);
         }
         self.add(definition);
+        self.inner.agenda.notify_one();
         Ok(())
     }
 
@@ -91,9 +93,6 @@ impl Orchestrator {
         }
         for warning in &definition.warnings {
             tracing::warn!(agent = %definition.spec.name, "{warning}");
-        }
-        if definition.spec.schedule.is_some() {
-            tracing::warn!(agent = %definition.spec.name, "Schedules do not fire yet in this version; the agent can be woken in every other way.");
         }
         let definition = Arc::new(definition);
         let name = definition.spec.name.clone();

@@ -37,6 +37,8 @@ pub(super) struct Inner {
     pub(super) cluster: OnceLock<Arc<Cluster>>,
     /// Told when the folder was taken up anew.
     pub(super) wanted: Notify,
+    /// Told when the folder was taken up anew, or an operator did something to a schedule: for the scheduler.
+    pub(super) agenda: Notify,
     /// How long agents get to finish when the node stops.
     pub(super) grace: Duration,
     pub(super) table: Mutex<Registry>,
@@ -86,6 +88,7 @@ impl Orchestrator {
                 roles,
                 cluster: OnceLock::new(),
                 wanted: Notify::new(),
+                agenda: Notify::new(),
                 grace,
                 table: Mutex::default(),
             }),

@@ -2,6 +2,7 @@
 
 mod bed;
 mod bus;
+mod schedules;
 mod store;
 
 pub(crate) use bed::Bed;

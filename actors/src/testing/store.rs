@@ -86,7 +86,7 @@ fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
     Box::pin(std::future::ready(value))
 }
 
-fn unasked<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T>> {
+pub(super) fn unasked<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T>> {
     ready(Err(Error::NotFound { what: "what no test asks for".into() }))
 }
 

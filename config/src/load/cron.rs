@@ -1,5 +1,7 @@
 //! The syntax of cron expressions: five fields, or six with seconds first.
 
+use croner::parser::{CronParser, Seconds, Year};
+
 /// A field: its name, its bounds, the names that stand for numbers, and what else it may hold.
 struct Field {
     name: &'static str,
@@ -25,6 +27,11 @@ const FIELDS: [Field; 6] = [
 /// The longest day of each month, in a leap year.
 const LONGEST: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
+/// How expressions are read, here and wherever their times are computed.
+pub fn parser() -> CronParser {
+    CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).sloppy_ranges(true).build()
+}
+
 /// Checks an expression; the error says which field is wrong and why.
 pub(super) fn check(expression: &str) -> Result<(), String> {
     let parts: Vec<&str> = expression.split_whitespace().collect();
@@ -48,7 +55,8 @@ pub(super) fn check(expression: &str) -> Result<(), String> {
     if any_weekday && !comes {
         return Err("never fires: none of its months has such a day".to_owned());
     }
-    Ok(())
+    // Who will compute the times has the last word.
+    parser().parse(expression).map(drop).map_err(|error| format!("cannot be computed: {error}"))
 }
 
 impl Field {

@@ -16,6 +16,7 @@ mod suggest;
 mod tools;
 mod tree;
 
+pub use cron::parser as cron_parser;
 pub use definition::{Definition, Loaded, parse};
 pub(crate) use folder::Folder;
 pub use folder::{LoadError, load};

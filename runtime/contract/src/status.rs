@@ -150,6 +150,20 @@ status!(
 );
 
 status!(
+    /// What became of a firing of a schedule.
+    FiringStatus {
+        /// It went out to its agent.
+        Fired = "fired",
+        /// It waits until the agent has done what came of the schedule before.
+        Waiting = "waiting",
+        /// It was dropped, because the agent was still at work on an earlier one.
+        Skipped = "skipped",
+        /// No node was there for it, and it is not made up for.
+        Missed = "missed",
+    }
+);
+
+status!(
     /// How far a journaled call is.
     StepStatus {
         /// Written before the call; its outcome is not known yet.

@@ -8,5 +8,6 @@ mod cluster;
 mod continuity;
 mod day;
 mod ports;
+mod schedules;
 mod supervision;
 mod tools;

@@ -16,10 +16,11 @@ use greenroom_actors::{
     porter::porter,
     ports::Ports,
     relay::relay,
+    scheduler::{caller, scheduler},
     supervisor::{Breaker, ChildSpec, State as Children, Supervisor, SupervisorHandle},
     watchdog::{Rules, Time, Watchdog},
 };
-use greenroom_config::{Definition, Loaded};
+use greenroom_config::{Definition, Loaded, Role};
 use greenroom_contract::{
     AgentId, ExecutionId, MicroUsd, Priority, TraceId,
     execution::Execution,
@@ -103,6 +104,12 @@ impl House {
         }
         root.add(dead_letters(Arc::clone(&ports)));
         root.add(deadlines(Arc::clone(&ports)));
+        if world.roles.has(Role::Orchestrator) {
+            root.add(caller(Arc::clone(&ports), machine.clone()));
+        }
+        if world.roles.has(Role::Scheduler) {
+            root.add(scheduler(Arc::clone(&ports), machine.clone()));
+        }
         root.add(relay(Arc::clone(&ports), Arc::new(NoReplies)));
         root.add(scout(Arc::clone(&ports), machine.clone()));
         root.add(porter(Arc::clone(&ports), Default::default()));

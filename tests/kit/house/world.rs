@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use greenroom_config::Roles;
 use greenroom_contract::{Clock, ExecutionId, MicroUsd, NodeId, execution::Step, port::state::State};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{model::Model, up::House};
 use crate::memory::{MemoryBus, MemoryState, PausedClock};
@@ -25,6 +25,18 @@ pub struct World {
     pub(super) grace: Duration,
     /// What a node may spend in a day.
     pub per_day: Option<MicroUsd>,
+}
+
+/// A clock that is wrong.
+struct OffClock {
+    clock: Arc<dyn Clock>,
+    offset: SignedDuration,
+}
+
+impl Clock for OffClock {
+    fn now(&self) -> Timestamp {
+        self.clock.now() + self.offset
+    }
 }
 
 impl Default for World {
@@ -65,6 +77,11 @@ impl World {
         }
     }
 
+    /// The same node with a clock of its own, which is off by so much. The store's and the bus's stay right.
+    pub fn off_by(self, offset: SignedDuration) -> Self {
+        Self { clock: Arc::new(OffClock { clock: Arc::clone(&self.clock), offset }), ..self }
+    }
+
     /// The journal of an execution.
     ///
     /// # Panics
@@ -81,6 +98,11 @@ impl World {
         let agent = agent.parse().unwrap_or_else(|error| panic!("{agent}: {error}"));
         let spent = self.state.spent(&agent, Timestamp::UNIX_EPOCH).await;
         spent.unwrap_or_else(|error| panic!("no account: {error}")).cost
+    }
+
+    /// Lets paused time pass.
+    pub async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
     }
 
     /// Starts a node with these agents, each a YAML text.

@@ -39,6 +39,12 @@ impl Cluster {
         &self.home
     }
 
+    /// A variable of every node; empty if it is not set.
+    pub fn variable(&self, name: &str) -> String {
+        let found = self.variables.iter().rev().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
     /// Sets a variable of every node that is started from now on.
     pub fn env(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
         self.variables.push((name.to_owned(), value.into()));

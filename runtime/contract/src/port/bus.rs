@@ -32,6 +32,9 @@ use crate::{BoxFuture, event::Event, execution::Failure, topic::TopicPattern};
 /// The queue that takes what died on the bus, from every other queue.
 pub const DEAD_LETTER_QUEUE: &str = "greenroom.dead";
 
+/// The queue, and the topic, of what schedules want done. Nodes with the role orchestrator take it from there to the agents.
+pub const SCHEDULED_TASKS: &str = "scheduled.tasks";
+
 /// A failed call to the bus; each variant is a decision for the caller.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {

@@ -12,7 +12,7 @@ use crate::{
     event::{Event, Priority, ReplyTo},
     execution::{Execution, Failure},
     id::{AgentId, ClarificationId, ExecutionId, NodeId, TraceId},
-    port::state,
+    port::state::{self, Firing},
     status::{AgentStatus, ExecutionStatus},
     topic::TopicPattern,
     tree::{Feed, Ping, Tree},
@@ -209,6 +209,43 @@ pub struct AgentView {
     pub ping: Ping,
 }
 
+/// An agent's schedule as the doors show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleView {
+    /// The agent.
+    pub agent: AgentId,
+    /// The times, as written.
+    pub schedule: String,
+    /// In which zone they are read.
+    pub timezone: String,
+    /// What becomes of firings that no node was there for: `skip`, `once` or `all`.
+    pub missed: String,
+    /// What becomes of a firing while an earlier one is at work: `allow`, `skip` or `queue`.
+    pub overlap: String,
+    /// Whether an operator holds it.
+    pub paused: bool,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_since: Option<Timestamp>,
+    /// The next firings; none while it is held.
+    pub next: Vec<Timestamp>,
+    /// Firings that wait for their turn.
+    pub waiting: u32,
+    /// The newest firing, and what came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Firing>,
+}
+
+/// One schedule with its newest firings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleShown {
+    /// The schedule.
+    #[serde(flatten)]
+    pub schedule: ScheduleView,
+    /// Its firings, newest first.
+    pub firings: Vec<Firing>,
+}
+
 /// How a part of the node is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ComponentHealth {
@@ -298,6 +335,18 @@ pub trait Operator: Send + Sync + 'static {
 
     /// Lets a paused agent go on.
     fn resume(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// The schedules of all agents, by agent.
+    fn schedules(&self) -> BoxFuture<'_, Result<Vec<ScheduleView>, Error>>;
+
+    /// An agent's schedule with its newest firings. An agent without one is [`Error::Conflict`].
+    fn schedule(&self, agent: &AgentId) -> BoxFuture<'_, Result<ScheduleShown, Error>>;
+
+    /// Fires a schedule now, also one that is held. Durable when this returns.
+    fn trigger_schedule(&self, agent: &AgentId, trace_id: TraceId) -> BoxFuture<'_, Result<Invoked, Error>>;
+
+    /// Holds a schedule on every node and over restarts, or lets it go on from now.
+    fn pause_schedule(&self, agent: &AgentId, paused: bool) -> BoxFuture<'_, Result<(), Error>>;
 
     /// How the node is.
     fn health(&self) -> BoxFuture<'_, Health>;

@@ -107,7 +107,7 @@ async fn wait_for(doors: &Doors, invoked: &Invoked, wait: Duration) -> Option<Ex
     }
 }
 
-fn taken_in(invoked: &Invoked) -> Response {
+pub(super) fn taken_in(invoked: &Invoked) -> Response {
     let location = format!("/v1/executions/{}", invoked.execution_id);
     (StatusCode::ACCEPTED, [(LOCATION, location)], Json(invoked)).into_response()
 }

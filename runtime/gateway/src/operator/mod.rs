@@ -1,7 +1,7 @@
 //! The operator's HTTP API: one file for each noun, one table of routes.
 //!
 //! * `routes`: which path leads where
-//! * `health` · `tree` · `stream` · `agents` · `invoke` · `executions` · `clarifications` · `queues` · `dead_letters` · `traces` · `events`
+//! * `health` · `tree` · `stream` · `agents` · `invoke` · `executions` · `clarifications` · `queues` · `dead_letters` · `schedules` · `traces` · `events`
 //! * `registry`: agents as the list shows them; `cursor`, `settled`: what the stream tells, and where a reader is
 //! * `later`: paths that are promised and not built yet (501)
 //! * `redact`: what must not leave by the API
@@ -20,6 +20,7 @@ mod queues;
 mod redact;
 mod registry;
 mod routes;
+mod schedules;
 mod settled;
 mod stream;
 #[cfg(test)]

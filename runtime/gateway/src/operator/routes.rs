@@ -10,8 +10,8 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    agents, clarifications, dead_letters, events, executions, health, invoke, later, nodes, queues, stream, traces,
-    tree,
+    agents, clarifications, dead_letters, events, executions, health, invoke, later, nodes, queues, schedules, stream,
+    traces, tree,
 };
 use crate::{
     Doors,
@@ -42,6 +42,11 @@ pub(crate) fn routes() -> Router<Arc<Doors>> {
         .route("/v1/dead-letters", get(dead_letters::list))
         .route("/v1/dead-letters/{id}", get(dead_letters::show).delete(dead_letters::purge))
         .route("/v1/dead-letters/{id}/replay", post(dead_letters::replay))
+        .route("/v1/schedules", get(schedules::list))
+        .route("/v1/schedules/{id}", get(schedules::show))
+        .route("/v1/schedules/{id}/trigger", post(schedules::trigger))
+        .route("/v1/schedules/{id}/pause", post(schedules::pause))
+        .route("/v1/schedules/{id}/resume", post(schedules::resume))
         .route("/v1/traces/{trace_id}", get(traces::show))
         .route("/v1/events", post(events::publish))
         .merge(stream::routes())

@@ -178,8 +178,6 @@ async fn what_does_not_exist_and_what_is_not_built_are_problems() {
         house.get(path).await.problem(501, "not_built");
     }
     house.post("/v1/tasks", json!({})).await.problem(501, "not_built");
-    house.post("/v1/schedules/7/trigger", json!({})).await.problem(501, "not_built");
-    house.get("/v1/schedules/7/trigger").await.problem(405, "wrong_method");
 }
 
 #[tokio::test]

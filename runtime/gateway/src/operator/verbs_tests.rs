@@ -50,6 +50,35 @@ async fn a_verb_that_cannot_be_done_says_so_and_does_nothing() {
 }
 
 #[tokio::test]
+async fn schedules_are_shown_and_have_verbs_of_their_own() {
+    let house = House::new();
+    let list = house.get("/v1/schedules").await.json();
+    assert_eq!((&list["items"][0]["agent"], &list["items"][0]["overlap"]), (&json!("researcher"), &json!("skip")));
+    let shown = house.get("/v1/schedules/researcher").await.json();
+    assert_eq!((&shown["schedule"], &shown["firings"]), (&json!("0 9 * * * (UTC)"), &json!([])));
+    for verb in ["pause", "resume"] {
+        assert_eq!(
+            house.post(&format!("/v1/schedules/researcher/{verb}"), json!({})).await.json()["agent"],
+            "researcher"
+        );
+    }
+    let fired = house.post("/v1/schedules/researcher/trigger", json!({})).await;
+    let id = execution(ExecutionStatus::Queued).id;
+    assert_eq!((fired.status.as_u16(), fired.header("location")), (202, &*format!("/v1/executions/{id}")));
+    assert_eq!(fired.json()["trace_id"], fired.header("x-trace-id"));
+    house.operator.set(Mood::Conflict);
+    house.post("/v1/schedules/researcher/trigger", json!({})).await.problem(409, "conflict");
+    house.operator.set(Mood::Unavailable);
+    house.get("/v1/schedules").await.problem(503, "unavailable");
+    house.operator.set(Mood::Well);
+    for verb in ["trigger", "pause", "resume"] {
+        house.post(&format!("/v1/schedules/nobody/{verb}"), json!({})).await.problem(404, "not_found");
+        house.post(&format!("/v1/schedules/researcher/{verb}?force=1"), json!({})).await.problem(400, "bad_parameter");
+        house.get(&format!("/v1/schedules/researcher/{verb}")).await.problem(405, "wrong_method");
+    }
+}
+
+#[tokio::test]
 async fn what_an_operator_did_is_in_the_log_with_its_trace() {
     let house = House::new();
     let log = Log::default();

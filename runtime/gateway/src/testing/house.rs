@@ -13,21 +13,28 @@ use axum::{
 use greenroom_contract::{
     AgentId, BoxFuture, Clock, Event, NodeId, TraceId,
     clarification::Clarification,
-    event::Priority,
     execution::{Execution, Failure},
-    id::{ClarificationId, EventId, ExecutionId},
-    port::operator::{self, AgentView, Health, HealthStatus, Invocation, Invoked, NodeView, Operator, Scope},
+    id::{ClarificationId, ExecutionId},
+    port::operator::{
+        self, AgentView, Health, HealthStatus, Invocation, Invoked, NodeView, Operator, ScheduleShown, ScheduleView,
+        Scope,
+    },
     status::{AgentStatus, ExecutionStatus},
     tree::{Feed, NodeTree, Table, Tree},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{bus::FakeBus, clarifications::question, store::FakeState};
+use super::{
+    bus::FakeBus,
+    clarifications::question,
+    samples::{agent, execution, schedule},
+    store::FakeState,
+};
 use crate::{Doors, router, slack::SlackDoor};
 
 /// The moment at which the fake clock stands: that of Slack's published vector.
@@ -124,59 +131,6 @@ impl FakeOperator {
     }
 }
 
-pub(crate) fn agent(name: &str, status: AgentStatus) -> AgentView {
-    AgentView {
-        name: name.parse().unwrap(),
-        agent_type: "support".into(),
-        execution_mode: "autonomous".into(),
-        description: None,
-        status,
-        reason: None,
-        node: NodeId::new("n1"),
-        restarts: 0,
-        version: "v1".into(),
-        file: "config/agents/a.yaml".into(),
-        model: "scripted/echo".into(),
-        tools: vec![],
-        degraded: vec![],
-        subscriptions: vec![],
-        schedule: None,
-        instances: 1,
-        running: 0,
-        passivated: false,
-        ping: Default::default(),
-    }
-}
-
-pub(crate) fn execution(status: ExecutionStatus) -> Execution {
-    let agent: AgentId = "customer-support".parse().unwrap();
-    let event_id = EventId::derived(&["test"]);
-    Execution {
-        id: ExecutionId::of(&agent, event_id),
-        agent,
-        event_id,
-        event_type: "agent.input.customer-support".into(),
-        trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap(),
-        status,
-        attempt: 1,
-        epoch: 1,
-        crashes: 0,
-        node: None,
-        priority: Priority::Normal,
-        source: "http".into(),
-        input: json!("hi"),
-        output: status.is_final().then(|| json!("hello")),
-        error: None,
-        cost: None,
-        saved: None,
-        created_at: Timestamp::from_second(NOW).unwrap(),
-        started_at: None,
-        finished_at: None,
-        available_at: None,
-        steps: None,
-    }
-}
-
 impl Operator for FakeOperator {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Invoked, operator::Error>> {
         Box::pin(async move {
@@ -263,6 +217,34 @@ impl Operator for FakeOperator {
 
     fn resume(&self, agent: &AgentId) -> BoxFuture<'_, Result<(), operator::Error>> {
         self.told("resume", agent)
+    }
+
+    fn schedules(&self) -> BoxFuture<'_, Result<Vec<ScheduleView>, operator::Error>> {
+        Box::pin(async move {
+            self.feel().await?;
+            Ok(vec![schedule()])
+        })
+    }
+
+    fn schedule(&self, agent: &AgentId) -> BoxFuture<'_, Result<ScheduleShown, operator::Error>> {
+        let found = self.told("show schedule", agent);
+        Box::pin(async move {
+            found.await?;
+            Ok(ScheduleShown { schedule: schedule(), firings: vec![] })
+        })
+    }
+
+    fn trigger_schedule(&self, agent: &AgentId, trace_id: TraceId) -> BoxFuture<'_, Result<Invoked, operator::Error>> {
+        let found = self.told("trigger schedule", agent);
+        Box::pin(async move {
+            found.await?;
+            let execution_id = execution(ExecutionStatus::Queued).id;
+            Ok(Invoked { execution_id, trace_id, status: ExecutionStatus::Queued })
+        })
+    }
+
+    fn pause_schedule(&self, agent: &AgentId, paused: bool) -> BoxFuture<'_, Result<(), operator::Error>> {
+        self.told(if paused { "pause schedule" } else { "resume schedule" }, agent)
     }
 
     fn health(&self) -> BoxFuture<'_, Health> {

@@ -3,7 +3,9 @@
 mod bus;
 mod clarifications;
 mod house;
+mod samples;
 mod store;
 
 pub(crate) use clarifications::question_id;
-pub(crate) use house::{Answer, House, Mood, NOW, agent, execution, signed};
+pub(crate) use house::{Answer, House, Mood, NOW, signed};
+pub(crate) use samples::{agent, execution};

@@ -4,7 +4,7 @@
 use std::{sync::Mutex, time::Duration};
 
 use greenroom_contract::{
-    AgentId, BoxFuture, EventId, ExecutionId, MicroUsd, NodeId, TraceId,
+    AgentId, BoxFuture, Event, EventId, ExecutionId, MicroUsd, NodeId, TraceId,
     execution::{DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
     port::memory::Memory,
@@ -211,6 +211,40 @@ impl State for FakeState {
     }
 
     fn health(&self) -> BoxFuture<'_, state::Result<()>> {
+        unimplemented!()
+    }
+}
+
+impl Schedules for FakeState {
+    fn schedules(&self) -> BoxFuture<'_, state::Result<Scheduled>> {
+        unimplemented!()
+    }
+
+    fn set_schedule(&self, _: SetSchedule) -> BoxFuture<'_, state::Result<bool>> {
+        unimplemented!()
+    }
+
+    fn fire(&self, _: Fire) -> BoxFuture<'_, state::Result<Option<Vec<Firing>>>> {
+        unimplemented!()
+    }
+
+    fn trigger_schedule(&self, _: &AgentId, _: NewFiring) -> BoxFuture<'_, state::Result<Firing>> {
+        unimplemented!()
+    }
+
+    fn next_waiting(&self, _: &AgentId) -> BoxFuture<'_, state::Result<Option<WaitingFiring>>> {
+        unimplemented!()
+    }
+
+    fn release_firing(&self, _: &AgentId, _: Timestamp, _: Event) -> BoxFuture<'_, state::Result<bool>> {
+        unimplemented!()
+    }
+
+    fn pause_schedule(&self, _: &AgentId, _: bool) -> BoxFuture<'_, state::Result<()>> {
+        unimplemented!()
+    }
+
+    fn firings(&self, _: &AgentId, _: u32) -> BoxFuture<'_, state::Result<Vec<Firing>>> {
         unimplemented!()
     }
 }

@@ -12,6 +12,7 @@ use greenroom_actors::{
     porter::porter,
     ports::Ports,
     relay::relay,
+    scheduler::{caller, scheduler},
     service::service,
     supervisor::{Breaker, ChildSpec, State as Children, Supervisor, SupervisorHandle},
     watchdog::{Rules, Sampler, Time, Watchdog},
@@ -135,6 +136,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     if roles.has(Role::Orchestrator) {
         root.add(dead_letters(Arc::clone(&ports)));
         root.add(deadlines(Arc::clone(&ports)));
+        root.add(caller(Arc::clone(&ports), orchestrator.clone()));
         if let Some(retention) = config.retention {
             root.add(housekeeping(Arc::clone(&ports), retention));
         }
@@ -143,6 +145,9 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     orchestrator.apply(loaded);
     if shared && roles.has(Role::Orchestrator) {
         root.add(topology(Arc::clone(&ports), orchestrator.clone()));
+    }
+    if roles.has(Role::Scheduler) {
+        root.add(scheduler(Arc::clone(&ports), orchestrator.clone()));
     }
     root.add(scout(Arc::clone(&ports), orchestrator.clone()));
     root.add(rounds(orchestrator.clone()));

@@ -128,6 +128,12 @@ pub(super) enum Verb {
     /// What could not be done: list, show, replay, purge.
     #[command(subcommand)]
     Dlq(Dlq),
+    /// When agents wake by themselves, and what came of it; or show, trigger, pause, resume one.
+    Schedules {
+        /// What to do with one.
+        #[command(subcommand)]
+        verb: Option<Schedules>,
+    },
     /// Start an agent afresh.
     Restart {
         /// The agent.
@@ -199,6 +205,31 @@ pub(super) struct Invoke {
     /// The same key again returns the first answer.
     #[arg(long)]
     pub(super) idempotency_key: Option<String>,
+}
+
+/// `greenroom schedules`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Schedules {
+    /// One schedule: its next ten firings, and its last ones.
+    Show {
+        /// Whose.
+        agent: String,
+    },
+    /// Fire it now.
+    Trigger {
+        /// Whose.
+        agent: String,
+    },
+    /// Hold it: it fires no more.
+    Pause {
+        /// Whose.
+        agent: String,
+    },
+    /// Let it go on, from now.
+    Resume {
+        /// Whose.
+        agent: String,
+    },
 }
 
 /// `greenroom dlq`.

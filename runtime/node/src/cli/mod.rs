@@ -17,6 +17,7 @@ mod migrate;
 mod nodes;
 mod output;
 mod run;
+mod schedules;
 mod selftest;
 mod servers;
 mod show;

@@ -1,7 +1,7 @@
 //! The store on PostgreSQL, for clusters.
 //!
 //! One file for each station of an event, as in `sqlite` beside it: `submit` (the door), `relay` (outbox to bus),
-//! `inbox`, `claim` (and `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`, `budget`), the questions (`queries`), what is old (`sweep`)
+//! `inbox`, `claim` (and `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`, `budget`), the questions (`queries`), `schedules`, what is old (`sweep`)
 //! and `dead` letters. `clarifications` are the questions to people. The statements that take many requests at once are in `statements/`.
 //!
 //! How a statement meets PostgreSQL: `options` and `server` make a connection, `schema` brings its tables up to date,
@@ -30,6 +30,7 @@ mod queries;
 mod readers;
 mod relay;
 mod row;
+mod schedules;
 mod schema;
 mod scratch;
 mod server;

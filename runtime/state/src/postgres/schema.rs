@@ -11,6 +11,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0002_retention.sql"),
     include_str!("migrations/0003_reservations.sql"),
     include_str!("migrations/0004_memories.sql"),
+    include_str!("migrations/0005_schedules.sql"),
     include_str!("migrations/0006_clarifications.sql"),
 ];
 

@@ -116,6 +116,10 @@ async fn others(conn: &mut PgConnection, ages: Ages, mut swept: Swept) -> Job<Sw
     const USAGE: &str = "DELETE FROM usage WHERE ctid IN (SELECT ctid FROM usage WHERE bucket < $1 LIMIT $2)";
     const NAMES_GONE: &str = "DELETE FROM swept WHERE ctid IN (SELECT ctid FROM swept WHERE at < $1 LIMIT $2)";
     const NODES: &str = "DELETE FROM nodes WHERE node IN (SELECT node FROM nodes WHERE lease_until < $1 LIMIT $2)";
+    // The newest of each agent is shown for as long as there is no newer one.
+    const FIRINGS: &str = "DELETE FROM firings WHERE ctid IN (SELECT f.ctid FROM firings f \
+         WHERE f.decided_at < $1 AND NOT f.open AND f.status <> 'waiting' \
+         AND EXISTS (SELECT 1 FROM firings newer WHERE newer.agent = f.agent AND newer.due_at > f.due_at) LIMIT $2)";
     let Ages { before, long_ago, limit } = ages;
     let mut some = async |sql: &'static str, old: i64| -> Job<u64> {
         let gone = sqlx::query(sql).bind(old).bind(limit).execute(&mut *conn).await?.rows_affected();
@@ -123,8 +127,8 @@ async fn others(conn: &mut PgConnection, ages: Ages, mut swept: Swept) -> Job<Sw
         Ok(gone)
     };
     let (dead_letters, versions) = (some(LETTERS, before).await?, some(VERSIONS, before).await?);
-    let others =
-        some(USAGE, long_ago / BUCKET_MS).await? + some(NAMES_GONE, long_ago).await? + some(NODES, before).await?;
+    let others = some(USAGE, long_ago / BUCKET_MS).await? + some(NAMES_GONE, long_ago).await?;
+    let others = others + some(NODES, before).await? + some(FIRINGS, before).await?;
     // What the autovacuum makes free is used again; PostgreSQL gives little back to the file system.
     Ok(Swept { dead_letters, versions, others, ..swept })
 }

@@ -11,6 +11,7 @@ mod breaker;
 mod clarifications;
 mod entry;
 mod near;
+mod schedules;
 mod tier;
 mod tiered;
 

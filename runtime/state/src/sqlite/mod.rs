@@ -1,7 +1,7 @@
 //! The store on SQLite, for embedded nodes.
 //!
 //! One file for each station of an event: `submit` (the door), `relay` (outbox to bus), `inbox`, `claim` (and
-//! `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`, `budget`), the questions (`queries`), what is old (`sweep`) and
+//! `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`, `budget`), the questions (`queries`), `schedules`, what is old (`sweep`) and
 //! `dead` letters. `clarifications` are the questions to people.
 //! `row` is how an outbox row is written, `job` and `columns` are how a statement meets SQLite.
 
@@ -20,6 +20,7 @@ mod nodes;
 mod queries;
 mod relay;
 mod row;
+mod schedules;
 mod schema;
 mod steps;
 mod store;

@@ -10,5 +10,6 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { component: "state", version: 3, sql: include_str!("migrations/0003_retention.sql") },
     Migration { component: "state", version: 4, sql: include_str!("migrations/0004_reservations.sql") },
     Migration { component: "state", version: 5, sql: include_str!("migrations/0005_memories.sql") },
+    Migration { component: "state", version: 6, sql: include_str!("migrations/0006_schedules.sql") },
     Migration { component: "state", version: 7, sql: include_str!("migrations/0007_clarifications.sql") },
 ];

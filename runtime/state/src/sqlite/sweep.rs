@@ -82,7 +82,8 @@ fn others(conn: &Connection, before: i64, long_ago: i64, limit: i64, swept: &mut
         Ok(gone)
     };
     let (dead_letters, versions) = (some(LETTERS, before)?, some(VERSIONS, before)?);
-    let others = some(USAGE, long_ago.div_euclid(BUCKET_MS))? + some(NAMES, long_ago)? + some(NODES, before)?;
+    let others = some(USAGE, long_ago.div_euclid(BUCKET_MS))? + some(NAMES, long_ago)?;
+    let others = others + some(NODES, before)? + some(FIRINGS, before)?;
     (swept.dead_letters, swept.versions, swept.others) = (dead_letters, versions, others);
     Ok(())
 }
@@ -100,6 +101,11 @@ const USAGE: &str = "DELETE FROM usage WHERE (agent, bucket) IN ( \
          SELECT agent, bucket FROM usage WHERE bucket < ?1 LIMIT ?2 + 0)";
 const NAMES: &str = "DELETE FROM swept WHERE id IN (SELECT id FROM swept WHERE at < ?1 LIMIT ?2 + 0)";
 const NODES: &str = "DELETE FROM nodes WHERE node IN (SELECT node FROM nodes WHERE lease_until < ?1 LIMIT ?2 + 0)";
+
+// The newest of each agent is shown for as long as there is no newer one.
+const FIRINGS: &str = "DELETE FROM firings WHERE (agent, due_at) IN (SELECT f.agent, f.due_at FROM firings AS f \
+     WHERE f.decided_at < ?1 AND f.open = 0 AND f.status <> 'waiting' \
+     AND EXISTS (SELECT 1 FROM firings AS newer WHERE newer.agent = f.agent AND newer.due_at > f.due_at) LIMIT ?2 + 0)";
 
 /// Gives pages back that nothing needs soon. A file that was made before this was possible keeps them, for itself.
 fn give_back(conn: &Connection, swept: &mut Swept) -> rusqlite::Result<()> {

@@ -105,6 +105,15 @@ macro_rules! state_suite {
             a_node_that_leaves_gives_back_what_it_holds
             leases_are_listed_with_who_is_alive
             an_agent_is_held_back_until_it_is_let_go
+            a_due_time_fires_once
+            many_nodes_fire_a_due_time_once
+            a_time_that_was_fired_before_is_passed_over
+            a_firing_leaves_nothing_in_the_outbox_once_its_agent_has_it
+            a_firing_is_skipped_while_the_last_one_is_at_work
+            a_firing_waits_for_its_turn
+            what_waits_is_bounded_and_what_is_missed_is_written_down
+            a_schedule_is_held_until_it_is_let_go
+            old_firings_are_deleted
             what_ended_long_ago_is_deleted
             a_duplicate_of_what_was_deleted_is_still_one
             what_is_waited_for_is_not_deleted

@@ -7,6 +7,7 @@ mod clarifications;
 mod journal;
 mod letters;
 mod outbox;
+mod schedules;
 mod shown;
 mod store;
 mod sweep;

@@ -45,7 +45,7 @@ impl Tables {
         self.usage.retain(|(_, bucket), _| *bucket >= long_ago.div_euclid(BUCKET_MS));
         self.swept.retain(|_, at| *at >= long_ago);
         self.nodes.retain(|_, until| *until >= before);
-        swept.others = before_others - count(self);
+        swept.others = before_others - count(self) + self.sweep_firings(before);
 
         swept.more = [old.len(), letters.len(), spare.len()].iter().any(|count| *count >= limit);
         swept

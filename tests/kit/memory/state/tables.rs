@@ -14,6 +14,8 @@ use greenroom_contract::{
 };
 use serde_json::Value;
 
+use super::schedules::{Fired, Schedule};
+
 /// Everything. Times are milliseconds since the Unix epoch.
 #[derive(Default)]
 pub(super) struct Tables {
@@ -37,6 +39,9 @@ pub(super) struct Tables {
     pub(super) memories: BTreeMap<(AgentId, String), (i64, String)>,
     /// In the order in which they were asked.
     pub(super) questions: Vec<Clarification>,
+    pub(super) schedules: BTreeMap<AgentId, Schedule>,
+    /// By agent and time.
+    pub(super) firings: BTreeMap<(AgentId, i64), Fired>,
     pub(super) letters: BTreeMap<i64, Letter>,
     pub(super) next_letter: i64,
     /// When executions were deleted.

@@ -18,6 +18,7 @@ mod inbox;
 mod nodes;
 mod outbox;
 mod questions;
+mod schedules;
 mod store;
 mod sweep;
 
@@ -29,5 +30,8 @@ pub use inbox::{Accepted, Arrival, Claim, LEFT_TO_THE_QUEUE, Release};
 pub use nodes::NodeLease;
 pub use outbox::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Submission, Submitted};
 pub use questions::{DeadLetterFilter, ExecutionFilter, NewDeadLetter, Replayed, Spent};
+pub use schedules::{
+    Fire, Firing, IfBusy, MOST_WAITING, NewFiring, ScheduleRow, Scheduled, Schedules, SetSchedule, WaitingFiring,
+};
 pub use store::State;
 pub use sweep::{LONG_MEMORY, Swept, long_ago};

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Accepted, Arrival, Checkpoint, CheckpointKey, Claim, Clarifications, DeadLetterFilter, ExecutionFilter, Finish,
     NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved,
-    Result, Spent, Submission, Submitted, Swept,
+    Result, Schedules, Spent, Submission, Submitted, Swept,
 };
 use crate::{
     BoxFuture,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The store.
-pub trait State: Clarifications {
+pub trait State: Clarifications + Schedules {
     // doors and outbox
 
     /// Takes a command or event in by a door: its outbox row is durable when this returns. A submission with an
@@ -197,10 +197,10 @@ pub trait State: Clarifications {
     /// again while [`Swept::more`] says so, and now and then. While another node is at it, nothing is done.
     ///
     /// It deletes executions with their journals, dead letters that were sent again, versions of definitions that no
-    /// execution needs, and leases of nodes that never came back. It never deletes: an execution that has not ended, or of
+    /// execution needs, what is known of firings, and leases of nodes that never came back. It never deletes: an execution that has not ended, or of
     /// whose event or to whose agent something still waits in the outbox, or whose dead letter waits for a decision; a dead
     /// letter that was not sent again; each agent's newest version; the state and conversation of an agent; what it keeps
-    /// in mind; a pause.
+    /// in mind; a pause; a schedule and its newest firing.
     ///
     /// The name of a deleted execution is kept for [`LONG_MEMORY`](super::LONG_MEMORY), so that a duplicate of its event
     /// is [`Accepted::Duplicate`](super::Accepted::Duplicate) as before, and a repeated command is

@@ -17,7 +17,7 @@ pub struct Swept {
     /// Versions of agents' definitions.
     pub versions: u64,
     /// Rows that nobody asks for after [`LONG_MEMORY`]: spending, and the names of executions that were deleted. And the
-    /// leases of nodes that never came back.
+    /// leases of nodes that never came back, and firings of schedules.
     pub others: u64,
     /// Bytes that went back to the file system, where the store gives any back itself.
     pub freed_bytes: u64,

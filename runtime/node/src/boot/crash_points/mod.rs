@@ -10,6 +10,7 @@ mod bus;
 mod clarifications;
 mod outfit;
 mod replies;
+mod schedules;
 mod state;
 mod trigger;
 

@@ -23,6 +23,8 @@ pub(super) enum Deed {
     Publish,
     /// The relay writes down what became of rows (`State::settle_outbox`), about the outcomes.
     Mark,
+    /// A schedule fires (`Schedules::fire`), about the agent.
+    Fire,
     /// A delivery becomes an execution (`State::accept`), about the agent.
     Inbox,
     /// A delivery is taken off its queue (`Delivery::accept`), about the queue.
@@ -49,6 +51,7 @@ impl Deed {
             Self::Door => "door",
             Self::Publish => "publish",
             Self::Mark => "mark",
+            Self::Fire => "fire",
             Self::Inbox => "inbox",
             Self::Acknowledge => "acknowledge",
             Self::Claim => "claim",
