@@ -54,6 +54,7 @@ on_both! {
     a_call_that_broke_off_is_decided_by_a_person
     a_spent_budget_is_raised_by_a_person_or_not
     a_waiting_execution_is_cancelled_with_its_questions
+    a_call_is_made_when_a_person_has_allowed_it_and_as_it_was_shown
 }
 
 /// The open questions, once there are so many.
@@ -232,6 +233,38 @@ async fn a_spent_budget_is_raised_by_a_person_or_not(stand: Stand) {
         }
     }
     assert_eq!(model.calls(), 3, "two calls and one");
+    assert!(node.stop().await.success());
+}
+
+async fn a_call_is_made_when_a_person_has_allowed_it_and_as_it_was_shown(stand: Stand) {
+    let (home, model) = (&stand.home, &stand.model);
+    let tool = home.mcp_tool("at_most_once").replacen("mcp: {", "mcp: {confirm: [\"char*\"], ", 1);
+    home.agent("clerk", &agent("clerk", model, &format!("tools:\n{tool}")));
+    model.rule(|asked| match asked.turn() {
+        0 => Reply::tools(&[
+            ("lookup_ticket", json!({ "id": "7" })),
+            ("charge", json!({ "amount": 7 })),
+            ("charge", json!({ "amount": 8 })),
+        ]),
+        _ => Reply::text(asked.tool_results().join(" | ")),
+    });
+    let mut node = stand.launch().start().await;
+    let id = node.submit("clerk", "Charge").await;
+    for (amount, answer) in [("\"amount\": 7", "yes"), ("\"amount\": 8", "no")] {
+        let question = questions(&node, 1).await.remove(0);
+        let guidance = question["user_guidance"].as_str().unwrap_or_default();
+        assert!(guidance.contains("clerk call the tool charge") && guidance.contains(amount), "{guidance}");
+        assert_eq!((&question["purpose"], &question["category"]), (&json!("approval"), &json!("user_verification")));
+        let charged = home.tool_calls().iter().filter(|call| call.starts_with("charge")).count();
+        assert_eq!(charged, usize::from(answer == "no"), "nothing is charged before it is allowed");
+        node.kill9().await;
+        node = stand.launch().start().await;
+        say(&node, &question, json!(answer)).await.expect(200);
+    }
+    let ended = node.execution_is(&id, &["succeeded"], SOON).await;
+    let told = "ticket 7 is open | charged 7 | Error: a person was asked, and refused this call";
+    assert_eq!(ended["output"], told, "{ended}");
+    assert_eq!(home.tool_calls(), [r#"lookup_ticket {"id":"7"}"#, r#"charge {"amount":7}"#]);
     assert!(node.stop().await.success());
 }
 

@@ -19,6 +19,7 @@ use greenroom_contract::{
         llm::{Llm, Request},
         state::{Reservation, Reserved},
     },
+    status::Purpose,
 };
 use serde_json::json;
 
@@ -81,7 +82,7 @@ impl Context {
             request_hash: hash::of_call(ASKS, &json!(more.0)),
             effect: Effect::None,
         };
-        let outcome = self.journal.step(ask, |_| async { Outcome::asks(question) }).await?;
+        let outcome = self.journal.step(ask, |_| async { Outcome::asks(Purpose::Budget, question) }).await?;
         if self.journal.has_asked() {
             return Err(Trouble::Waiting);
         }

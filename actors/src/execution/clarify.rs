@@ -1,7 +1,7 @@
 //! Questions to people: how they are put, and what an answer makes of the step that asked. Pure.
 
 use greenroom_contract::{
-    ClarificationId, Event, EventId, MicroUsd,
+    AgentId, ClarificationId, Event, EventId, MicroUsd,
     clarification::{Clarification, Question},
     execution::Claimed,
     port::{
@@ -12,6 +12,8 @@ use greenroom_contract::{
 };
 use serde_json::{Value, json};
 
+/// How much of a call's arguments is shown, in characters.
+const LONGEST_SHOWN: usize = 8_000;
 /// What may have become of a call that broke off.
 const DONE: &str = "done";
 const NOT_DONE: &str = "not done";
@@ -33,12 +35,23 @@ pub(super) fn budget_spent(why: &str, more: MicroUsd) -> Question {
     Question { category: Category::UserVerification, ..Question::input(guidance) }
 }
 
+/// May a tool be called with these arguments?
+pub(super) fn approval(agent: &AgentId, name: &str, input: &Value) -> Question {
+    let mut arguments = serde_json::to_string_pretty(input).unwrap_or_default();
+    if let Some((at, _)) = arguments.char_indices().nth(LONGEST_SHOWN) {
+        arguments.truncate(at);
+        arguments.push_str("\n[more, which does not fit here]");
+    }
+    let guidance = format!("May {agent} call the tool {name} with these arguments?\n{arguments}");
+    Question { category: Category::UserVerification, ..Question::input(guidance) }
+}
+
 /// Whether people want a call to be made again.
 pub(super) fn is_to_be_called_again(result: &Value) -> bool {
     result["call_again"] == json!(true)
 }
 
-/// Whether people allow more to be spent.
+/// Whether people allow what they were asked for.
 pub(super) fn is_granted(result: &Value) -> bool {
     result["granted"] == json!(true)
 }
@@ -107,7 +120,9 @@ pub(crate) fn ending(asked: &Clarification, answer: Option<&Value>) -> (StepStat
         (Purpose::Tool, Some(Value::Bool(yes))) => said(Answer::text(if *yes { "yes" } else { "no" })),
         (Purpose::Tool, Some(other)) => said(Answer::text(other.to_string())),
         (Purpose::Tool, None) => said(Answer::error("nobody answered in time")),
-        (Purpose::Budget, answer) => (StepStatus::Settled, json!({ "granted": answer == Some(&Value::Bool(true)) })),
+        (Purpose::Budget | Purpose::Approval, answer) => {
+            (StepStatus::Settled, json!({ "granted": answer == Some(&Value::Bool(true)) }))
+        }
         (Purpose::OutcomeUnknown, Some(word)) if word == CALL_AGAIN => {
             (StepStatus::Settled, json!({ "call_again": true }))
         }

@@ -83,13 +83,14 @@ pub(crate) struct Outcome {
     pub(crate) usage: Option<Usage>,
     pub(crate) cost: Option<MicroUsd>,
     /// What is asked of people instead: the step has no outcome before they have answered.
-    pub(crate) asks: Option<Question>,
+    pub(crate) asks: Option<(Purpose, Question)>,
 }
 
 impl Outcome {
     /// That a question is asked of people.
-    pub(crate) fn asks(question: Question) -> Self {
-        Self { status: StepStatus::Intended, result: Value::Null, usage: None, cost: None, asks: Some(question) }
+    pub(crate) fn asks(purpose: Purpose, question: Question) -> Self {
+        let asks = Some((purpose, question));
+        Self { status: StepStatus::Intended, result: Value::Null, usage: None, cost: None, asks }
     }
 }
 
@@ -222,10 +223,14 @@ impl Journal {
 
     fn came_to(&mut self, told: Told, outcome: &Outcome, started: Instant) {
         match &outcome.asks {
-            Some(question) => {
-                tracing::info!(step.seq = told.seq, step.name = told.name, "People are asked.");
-                let purpose = if told.kind == StepKind::Ask { Purpose::Budget } else { Purpose::Tool };
-                self.asked.push(Asked { seq: told.seq, purpose, question: question.clone() });
+            Some((purpose, question)) => {
+                tracing::info!(
+                    step.seq = told.seq,
+                    step.name = told.name,
+                    purpose = purpose.as_str(),
+                    "People are asked."
+                );
+                self.asked.push(Asked { seq: told.seq, purpose: *purpose, question: question.clone() });
             }
             None => self.unsettled = Some(told.settled(self.attempt, outcome, started)),
         }

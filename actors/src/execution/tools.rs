@@ -9,7 +9,7 @@ use greenroom_contract::{
         memory::Mind,
         tool::{self, Answer, Call, Life, ToolSpec},
     },
-    status::StepStatus,
+    status::{Purpose, StepStatus},
 };
 use serde_json::Value;
 
@@ -46,7 +46,16 @@ impl Context {
             let rest = &wanted[answers.len()..];
             let effects: Vec<Effect> =
                 rest.iter().enumerate().map(|(ahead, ask)| self.effect(&known, ahead, ask)).collect();
-            let repeatable = effects.iter().take_while(|effect| may_run_beside_others(**effect)).count();
+            let tools = Arc::clone(&self.kit.outfit.tools);
+            if tools.confirms(&rest[0].name)
+                && let Some(refused) = self.get_permission(&rest[0]).await?
+            {
+                answers.push(refused);
+                continue;
+            }
+            let alone = |ask: &&ToolUse| tools.confirms(&ask.name);
+            let together = rest.iter().position(|ask| alone(&ask)).map_or(rest.len(), |at| at.max(1));
+            let repeatable = effects.iter().take(together).take_while(|effect| may_run_beside_others(**effect)).count();
             let now = repeatable.clamp(1, SIDE_BY_SIDE.min(room));
             let outcomes = match now {
                 1 => vec![self.call_one(&rest[0], effects[0]).await?],
@@ -73,6 +82,19 @@ impl Context {
     fn effect(&self, known: &[ToolSpec], ahead: usize, wanted: &ToolUse) -> Effect {
         let listed = || known.iter().find(|tool| tool.name == wanted.name).map(|tool| tool.effect);
         self.journal.effect_before(ahead, StepKind::Tool, &wanted.name).or_else(listed).unwrap_or(Effect::None)
+    }
+
+    /// Asks people whether a call may be made, with exactly these arguments: the step's fingerprint is of them, so that an
+    /// answer is good for no other call. Returns what the model is told when it may not.
+    async fn get_permission(&mut self, wanted: &ToolUse) -> Result<Option<Answer>, Trouble> {
+        let ask = Ask { kind: StepKind::Ask, ..ask(wanted, Effect::None) };
+        let question = clarify::approval(&self.claimed.agent, &wanted.name, &wanted.input);
+        let outcome = self.journal.step(ask, |_| async { Outcome::asks(Purpose::Approval, question) }).await?;
+        if self.journal.has_asked() {
+            return Err(Trouble::Waiting);
+        }
+        self.check_going()?;
+        Ok((!clarify::is_granted(&outcome.result)).then(|| Answer::error("a person was asked, and refused this call")))
     }
 
     /// Calls a tool, and again if it broke off and people have said so: that is a step of its own.
@@ -161,7 +183,7 @@ fn read(outcome: Outcome) -> Result<Answer, Trouble> {
 
 async fn outcome(tools: &dyn tool::Toolset, call: Call, effect: Effect, progress: &Progress) -> Outcome {
     let (status, result) = match call_tool(tools, call, effect, progress).await {
-        Ok(Answer { asks: Some(question), .. }) => return Outcome::asks(question),
+        Ok(Answer { asks: Some(question), .. }) => return Outcome::asks(Purpose::Tool, question),
         Ok(answer) if answer.is_error => (StepStatus::Failed, to_json(&answer)),
         Ok(answer) => (StepStatus::Settled, to_json(&answer)),
         Err(tool::Error::OutcomeUnknown { .. }) if effect == Effect::AtMostOnce => (StepStatus::Unknown, Value::Null),

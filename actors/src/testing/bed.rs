@@ -169,6 +169,10 @@ impl Toolset for NoTools {
         Vec::new()
     }
 
+    fn confirms(&self, _: &str) -> bool {
+        false
+    }
+
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, tool::Error>> {
         Box::pin(async move {
             if call.name != "busy" {

@@ -50,6 +50,11 @@ pub struct McpServer {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[garde(skip)]
     pub effects: BTreeMap<String, Effect>,
+    /// Tools of which each call is made only when a person has allowed it, with exactly its arguments: their names, or
+    /// patterns with `*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(skip)]
+    pub confirm: Vec<String>,
     /// How long a call may go without a sign of life: a tool's name, or a pattern with `*` → a duration. Other tools
     /// have `limits.tool_timeout`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -144,6 +144,8 @@ status!(
         Tool = "tool",
         /// A call broke off that must not be made twice: the answer says what is to become of it.
         OutcomeUnknown = "outcome_unknown",
+        /// A call is to be made that a person has to allow, with exactly these arguments.
+        Approval = "approval",
         /// A budget is spent: the answer says whether the execution may go on.
         Budget = "budget",
     }

@@ -27,6 +27,10 @@ impl Toolset for Tools {
         vec![spec("look", Effect::None), spec("act", Effect::AtMostOnce), spec("peek", Effect::Idempotent)]
     }
 
+    fn confirms(&self, _: &str) -> bool {
+        false
+    }
+
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, Error>> {
         self.model.check_first(&call.idempotency_key);
         Box::pin(async move {

@@ -8,7 +8,7 @@ use rmcp::model::{Tool, ToolAnnotations};
 
 use crate::tools::{
     limit::MAX_BYTES,
-    pattern::{allowed, said_of},
+    pattern::{allowed, fits, said_of},
 };
 
 /// The rules.
@@ -16,6 +16,7 @@ pub(in crate::tools) struct Rules {
     allow: Vec<String>,
     effect: Option<Effect>,
     effects: BTreeMap<String, Effect>,
+    confirm: Vec<String>,
     timeouts: BTreeMap<String, Duration>,
     pub(super) max_output: usize,
 }
@@ -26,6 +27,7 @@ impl Rules {
             allow: config.allow.clone(),
             effect: config.effect,
             effects: config.effects.clone(),
+            confirm: config.confirm.clone(),
             timeouts: config.timeouts.iter().map(|(tool, timeout)| (tool.clone(), timeout.0)).collect(),
             max_output: config.max_output_bytes.map_or(MAX_BYTES, |most| most as usize),
         }
@@ -41,6 +43,11 @@ impl Rules {
     pub(super) fn effect(&self, tool: &Tool) -> Effect {
         let said = said_of(&self.effects, &tool.name).copied().or(self.effect);
         said.unwrap_or_else(|| hinted(tool.annotations.as_ref()))
+    }
+
+    /// Whether a person has to allow each call of this tool.
+    pub(super) fn confirms(&self, own_name: &str) -> bool {
+        self.confirm.iter().any(|pattern| fits(pattern, own_name))
     }
 
     /// How long a call of this tool may be silent, where the configuration says so.
@@ -89,6 +96,13 @@ mod tests {
         assert_eq!(said.effect(&tool("charge", json!({ "readOnlyHint": true }))), Effect::Keyed);
         assert_eq!(said.effect(&tool("get_page", json!(null))), Effect::None);
         assert_eq!(said.effect(&tool("get_lock", json!({ "readOnlyHint": true }))), Effect::AtMostOnce);
+    }
+
+    #[test]
+    fn a_person_is_asked_for_the_named_tools_only() {
+        let said = rules(json!({ "confirm": ["delete_*", "pay"] }));
+        assert!(said.confirms("delete_page") && said.confirms("pay"));
+        assert!(!said.confirms("pay_later") && !rules(json!({})).confirms("pay"));
     }
 
     #[test]

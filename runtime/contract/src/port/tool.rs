@@ -161,6 +161,9 @@ pub trait Toolset: Send + Sync + 'static {
         self.list().into_iter().map(|tool| tool.name).collect()
     }
 
+    /// Whether a person has to allow each call of this tool. Who calls asks first.
+    fn confirms(&self, name: &str) -> bool;
+
     /// Calls a tool.
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, Error>>;
 

@@ -88,6 +88,10 @@ impl Toolset for Tools {
         self.inner.list()
     }
 
+    fn confirms(&self, name: &str) -> bool {
+        self.inner.confirms(name)
+    }
+
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, tool::Error>> {
         let about = format!("tool {}", call.name);
         Box::pin(async move {
