@@ -233,6 +233,11 @@ async fn a_spent_budget_is_raised_by_a_person_or_not(stand: Stand) {
         }
     }
     assert_eq!(model.calls(), 3, "two calls and one");
+    // 10 tokens at 0.1 and 900 at 10 dollars a million, three times.
+    let spent = node.get("/v1/usage").await.expect(200).json;
+    assert_eq!((&spent["total_usd"], &spent["items"][0]["calls"]), (&json!(0.027003), &json!(3)), "{spent}");
+    let told = stand.launch().run(&["usage"]).await.ok();
+    assert!(told.stdout.contains("clerk") && told.stdout.contains("$0.027003"), "{}", told.all());
     assert!(node.stop().await.success());
 }
 

@@ -250,7 +250,8 @@ impl State {
     fn is_by_storm(&self, provider: &str, ending: &Ending) -> bool {
         let (storm, name, now) = (&self.args.ports.storm, self.args.name.as_str(), Instant::now());
         match ending {
-            Ending::Succeeded => {
+            // Who came to a question has got through so far.
+            Ending::Succeeded | Ending::Waiting => {
                 storm.succeeded(name, now);
                 false
             }
@@ -258,7 +259,7 @@ impl State {
                 Some(cause) => matches!(storm.failed(name, &cause, now), Standing::Paused(_)),
                 None => false,
             },
-            Ending::Fenced | Ending::Cancelled | Ending::Waiting | Ending::Crashed(_) => false,
+            Ending::Fenced | Ending::Cancelled | Ending::Crashed(_) => false,
         }
     }
 

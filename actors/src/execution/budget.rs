@@ -58,8 +58,8 @@ impl Context {
     pub(super) async fn afford(&mut self, request: &Request) -> Result<Paid, Trouble> {
         loop {
             if self.journal.ahead(StepKind::Ask).is_some() {
-                // A run before this one has asked here.
-                self.ask_for_more("").await?;
+                // A run before this one has asked here, or was about to.
+                self.ask_for_more("so it was before a restart").await?;
             }
             match self.find_affordable(request).await? {
                 Ok(paid) => return Ok(paid),

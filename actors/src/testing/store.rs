@@ -223,7 +223,7 @@ impl State for Store {
         ready(Ok(Vec::new()))
     }
 
-    fn spent(&self, _: &AgentId, _: Timestamp) -> BoxFuture<'_, Result<Spent>> {
+    fn usage(&self, _: Timestamp) -> BoxFuture<'_, Result<Vec<(AgentId, Spent)>>> {
         unasked()
     }
 

@@ -191,7 +191,8 @@ async fn a_settlement_may_be_repeated() {
         state.journal(claimed.fence, Some(settled.clone()), None).await.unwrap();
     }
     let since = claimed.event.timestamp;
-    assert_eq!(state.spent(&agent(), since).await.unwrap().cost, greenroom_contract::MicroUsd(5));
+    let spent = state.usage(since).await.unwrap();
+    assert_eq!((&spent[0].0, spent[0].1.cost, spent.len()), (&agent(), greenroom_contract::MicroUsd(5), 1));
 }
 
 /// Leases are judged by the database's clock, whatever the nodes' clocks say.

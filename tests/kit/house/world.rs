@@ -95,9 +95,8 @@ impl World {
     /// # Panics
     /// When the store does not answer.
     pub async fn spent(&self, agent: &str) -> MicroUsd {
-        let agent = agent.parse().unwrap_or_else(|error| panic!("{agent}: {error}"));
-        let spent = self.state.spent(&agent, Timestamp::UNIX_EPOCH).await;
-        spent.unwrap_or_else(|error| panic!("no account: {error}")).cost
+        let all = self.state.usage(Timestamp::UNIX_EPOCH).await.unwrap_or_else(|error| panic!("no account: {error}"));
+        all.into_iter().filter(|(name, _)| name.as_str() == agent).map(|(_, spent)| spent.cost).sum()
     }
 
     /// Lets paused time pass.

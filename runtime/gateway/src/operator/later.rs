@@ -22,7 +22,6 @@ const LATER: &[(MethodFilter, &str)] = &[
     (MethodFilter::POST, "/v1/plans/{id}/approve"),
     (MethodFilter::POST, "/v1/plans/{id}/cancel"),
     (MethodFilter::POST, "/v1/plans/{id}/retry"),
-    (MethodFilter::GET, "/v1/usage"),
     (MethodFilter::GET, "/v1/events"),
 ];
 

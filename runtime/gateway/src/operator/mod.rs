@@ -1,7 +1,7 @@
 //! The operator's HTTP API: one file for each noun, one table of routes.
 //!
 //! * `routes`: which path leads where
-//! * `health` · `tree` · `stream` · `agents` · `invoke` · `executions` · `clarifications` · `queues` · `dead_letters` · `schedules` · `traces` · `events`
+//! * `health` · `tree` · `stream` · `agents` · `invoke` · `executions` · `clarifications` · `queues` · `dead_letters` · `schedules` · `traces` · `events` · `usage`
 //! * `registry`: agents as the list shows them; `cursor`, `settled`: what the stream tells, and where a reader is
 //! * `later`: paths that are promised and not built yet (501)
 //! * `redact`: what must not leave by the API
@@ -29,6 +29,7 @@ mod stream_tests;
 mod tests;
 mod traces;
 mod tree;
+mod usage;
 #[cfg(test)]
 mod verbs_tests;
 

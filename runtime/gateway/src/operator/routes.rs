@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     agents, clarifications, dead_letters, events, executions, health, invoke, later, nodes, queues, schedules, stream,
-    traces, tree,
+    traces, tree, usage,
 };
 use crate::{
     Doors,
@@ -47,6 +47,7 @@ pub(crate) fn routes() -> Router<Arc<Doors>> {
         .route("/v1/schedules/{id}/trigger", post(schedules::trigger))
         .route("/v1/schedules/{id}/pause", post(schedules::pause))
         .route("/v1/schedules/{id}/resume", post(schedules::resume))
+        .route("/v1/usage", get(usage::show))
         .route("/v1/traces/{trace_id}", get(traces::show))
         .route("/v1/events", post(events::publish))
         .merge(stream::routes())

@@ -174,7 +174,7 @@ async fn what_does_not_exist_and_what_is_not_built_are_problems() {
     let answer = house.post("/v1/agents", json!({})).await;
     answer.problem(405, "wrong_method");
     assert_eq!(answer.header("allow"), "GET,HEAD");
-    for path in ["/", "/v1/usage", "/v1/plans/7", "/v1/events"] {
+    for path in ["/", "/v1/plans/7", "/v1/events"] {
         house.get(path).await.problem(501, "not_built");
     }
     house.post("/v1/tasks", json!({})).await.problem(501, "not_built");

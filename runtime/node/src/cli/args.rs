@@ -125,6 +125,15 @@ pub(super) enum Verb {
         #[arg(long, conflicts_with = "id")]
         agent: Option<String>,
     },
+    /// What agents spent on models, today (UTC) or since a moment.
+    Usage {
+        /// From when on, for example 2026-11-01T00:00:00Z.
+        #[arg(long)]
+        since: Option<String>,
+        /// Only this agent.
+        #[arg(long)]
+        agent: Option<String>,
+    },
     /// What could not be done: list, show, replay, purge.
     #[command(subcommand)]
     Dlq(Dlq),

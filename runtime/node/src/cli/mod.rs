@@ -22,6 +22,7 @@ mod selftest;
 mod servers;
 mod show;
 mod up;
+mod usage;
 mod watch;
 
 pub use run::main;

@@ -336,8 +336,8 @@ impl State for PostgresState {
         Box::pin(checkpoint::versions(self, agent.clone()))
     }
 
-    fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>> {
-        Box::pin(usage::spent(self, agent.clone(), since))
+    fn usage(&self, since: Timestamp) -> BoxFuture<'_, Result<Vec<(AgentId, Spent)>>> {
+        Box::pin(usage::usage(self, since))
     }
 
     fn reserve(&self, wanted: Reservation) -> BoxFuture<'_, Result<Reserved>> {

@@ -277,8 +277,8 @@ impl State for Tiered {
         self.durable.versions(agent)
     }
 
-    fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>> {
-        self.durable.spent(agent, since)
+    fn usage(&self, since: Timestamp) -> BoxFuture<'_, Result<Vec<(AgentId, Spent)>>> {
+        self.durable.usage(since)
     }
 
     fn reserve(&self, wanted: Reservation) -> BoxFuture<'_, Result<Reserved>> {

@@ -50,30 +50,33 @@ pub(super) fn count(conn: &Connection, agent: &str, now: i64, called: bool, step
     .map(drop)
 }
 
-/// The sum since the beginning of the quarter of an hour in which `since` lies.
-pub(super) async fn spent(store: &SqliteState, agent: AgentId, since: Timestamp) -> Result<Spent> {
-    const SQL: &str = "SELECT coalesce(sum(calls), 0), coalesce(sum(input), 0), coalesce(sum(output), 0), \
-             coalesce(sum(cache_read), 0), coalesce(sum(cache_write), 0), coalesce(sum(reasoning), 0), \
-             coalesce(max(estimated), 0), coalesce(sum(cost), 0) \
-         FROM usage WHERE agent = ?1 AND bucket >= ?2";
+/// The sums since the beginning of the quarter of an hour in which `since` lies.
+pub(super) async fn usage(store: &SqliteState, since: Timestamp) -> Result<Vec<(AgentId, Spent)>> {
+    const SQL: &str = "SELECT agent, sum(calls), sum(input), sum(output), sum(cache_read), sum(cache_write), \
+             sum(reasoning), max(estimated), sum(cost) \
+         FROM usage INDEXED BY usage_bucket WHERE bucket >= ?1 GROUP BY agent ORDER BY agent";
     let first = to_millis(since).div_euclid(BUCKET_MS);
     store
         .read(move |conn| {
-            Ok(conn.prepare_cached(SQL)?.query_row(params![agent.as_str(), first], |row| {
-                Ok(Spent {
-                    calls: columns::count(row, 0)?,
+            let mut statement = conn.prepare_cached(SQL)?;
+            let rows = statement.query_map([first], |row| {
+                let columns::Word(agent) = row.get(0)?;
+                let spent = Spent {
+                    calls: columns::count(row, 1)?,
                     usage: Usage {
-                        input: columns::count(row, 1)?,
-                        output: columns::count(row, 2)?,
-                        cache_read: columns::count(row, 3)?,
-                        cache_write: columns::count(row, 4)?,
+                        input: columns::count(row, 2)?,
+                        output: columns::count(row, 3)?,
+                        cache_read: columns::count(row, 4)?,
+                        cache_write: columns::count(row, 5)?,
                         cache_write_1h: 0,
-                        reasoning: columns::count(row, 5)?,
-                        estimated: row.get(6)?,
+                        reasoning: columns::count(row, 6)?,
+                        estimated: row.get(7)?,
                     },
-                    cost: MicroUsd(row.get(7)?),
-                })
-            })?)
+                    cost: MicroUsd(row.get(8)?),
+                };
+                Ok((agent, spent))
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
         .await
 }

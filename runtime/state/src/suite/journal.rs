@@ -44,7 +44,7 @@ pub async fn a_resume_finds_its_journal_and_counts_what_it_saves(stage: Stage) {
     }
     let shown = stage.shown(claimed.fence.execution).await;
     assert_eq!((shown.cost, shown.saved), (Some(MicroUsd(300)), Some(MicroUsd(600))));
-    let spent = stage.state.spent(&support, stage.clock.now()).await.unwrap();
+    let spent = stage.spent(&support, stage.clock.now()).await;
     assert_eq!((spent.calls, spent.cost), (2, MicroUsd(300)), "a replay was counted as spent");
 }
 
@@ -100,11 +100,7 @@ pub async fn a_step_is_settled_once(stage: Stage) {
     assert!(matches!(settle(still_open).await, Err(Error::Conflict { .. })));
     let steps = stage.state.steps(claimed.fence.execution).await.unwrap();
     assert_eq!(steps[0].result, Some(json!({ "answer": 0 })));
-    assert_eq!(
-        stage.state.spent(&support, stage.clock.now()).await.unwrap().cost,
-        MicroUsd(5),
-        "paid twice in the books"
-    );
+    assert_eq!(stage.spent(&support, stage.clock.now()).await.cost, MicroUsd(5), "paid twice in the books");
 }
 
 /// A claim is on one attempt.
@@ -150,7 +146,7 @@ pub async fn an_unknown_outcome_is_kept_and_not_replayed(stage: Stage) {
     let resumed = stage.claim_one(&support, &here).await;
     let found: Vec<_> = resumed.journal.iter().map(|step| (step.status, step.replays)).collect();
     assert_eq!(found, [(StepStatus::Failed, 1), (StepStatus::Unknown, 0)]);
-    let spent = stage.state.spent(&support, stage.clock.now()).await.unwrap();
+    let spent = stage.spent(&support, stage.clock.now()).await;
     assert_eq!(spent.calls, 0, "a call without an answer was counted as one");
 }
 
@@ -169,11 +165,18 @@ pub async fn spending_is_counted_as_it_happens(stage: Stage) {
     let paid = Settled { usage: None, ..outcome(&claimed, 2, Some(MicroUsd(7))) };
     stage.state.journal(claimed.fence, Some(paid), None).await.unwrap();
 
-    let spent = stage.state.spent(&support, start).await.unwrap();
+    let spent = stage.spent(&support, start).await;
     assert_eq!((spent.calls, spent.usage.input, spent.usage.output, spent.cost), (2, 20, 10, MicroUsd(107)));
-    let spent = stage.state.spent(&support, later).await.unwrap();
+    let spent = stage.spent(&support, later).await;
     assert_eq!((spent.calls, spent.usage.input, spent.cost), (0, 0, MicroUsd(7)));
     stage.clock.advance(QUARTER);
-    assert_eq!(stage.state.spent(&support, stage.clock.now()).await.unwrap().cost, MicroUsd(0));
-    assert_eq!(stage.state.spent(&agent("other"), start).await.unwrap().cost, MicroUsd(0));
+    assert_eq!(stage.spent(&support, stage.clock.now()).await.cost, MicroUsd(0));
+    assert_eq!(stage.spent(&agent("other"), start).await.cost, MicroUsd(0));
+    let running = stage.running(&agent("other"), &node("here")).await;
+    stage.step(&running, 0, Some(MicroUsd(3))).await;
+    let all = stage.state.usage(start).await.unwrap();
+    let sums: Vec<_> = all.iter().map(|(agent, spent)| (agent.as_str(), spent.cost)).collect();
+    assert_eq!(sums, [("other", MicroUsd(3)), ("support", MicroUsd(107))], "by name, and nobody who spent nothing");
+    let now: Vec<_> = stage.state.usage(stage.clock_now()).await.unwrap().into_iter().map(|(agent, _)| agent).collect();
+    assert_eq!(now, [agent("other")]);
 }

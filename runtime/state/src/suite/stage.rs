@@ -16,7 +16,7 @@ use greenroom_contract::{
     port::{
         llm::Usage,
         state::{
-            Accepted, Arrival, Claim, Conclusion, Finish, OutboxOutcome, OutboxRow, Outgoing, State, Submission,
+            Accepted, Arrival, Claim, Conclusion, Finish, OutboxOutcome, OutboxRow, Outgoing, Spent, State, Submission,
             Submitted,
         },
     },
@@ -130,6 +130,12 @@ impl Stage {
     /// One execution as the API shows it.
     pub(super) async fn shown(&self, id: ExecutionId) -> Execution {
         self.state.execution(id).await.unwrap().unwrap_or_else(|| panic!("execution {id} is not shown"))
+    }
+
+    /// What an agent spent.
+    pub(super) async fn spent(&self, agent: &AgentId, since: Timestamp) -> Spent {
+        let all = self.state.usage(since).await.unwrap();
+        all.into_iter().find(|(name, _)| name == agent).map(|(_, spent)| spent).unwrap_or_default()
     }
 
     /// What is due in the outbox.

@@ -110,6 +110,13 @@ impl Tables {
         .collect()
     }
 
+    pub(super) fn usage(&self, since: i64) -> Vec<(AgentId, Spent)> {
+        let mut agents: Vec<&AgentId> = self.usage.keys().map(|(agent, _)| agent).collect();
+        agents.dedup();
+        let spent = agents.into_iter().map(|agent| (agent.clone(), self.spent(agent, since)));
+        spent.filter(|(_, spent)| *spent != Spent::default()).collect()
+    }
+
     pub(super) fn spent(&self, agent: &AgentId, since: i64) -> Spent {
         let first = (agent.clone(), since.div_euclid(BUCKET_MS));
         let buckets = self.usage.range(first..).take_while(|((other, _), _)| other == agent);

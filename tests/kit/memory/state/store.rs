@@ -256,9 +256,8 @@ impl State for MemoryState {
         })
     }
 
-    fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>> {
-        let agent = agent.clone();
-        self.call(move |tables, _| Ok(tables.spent(&agent, to_millis(since))))
+    fn usage(&self, since: Timestamp) -> BoxFuture<'_, Result<Vec<(AgentId, Spent)>>> {
+        self.call(move |tables, _| Ok(tables.usage(to_millis(since))))
     }
 
     fn reserve(&self, wanted: Reservation) -> BoxFuture<'_, Result<Reserved>> {

@@ -1,6 +1,7 @@
 //! What is asked of the store, and dead letters.
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::{
     execution::Failure,
@@ -50,13 +51,14 @@ pub struct NewDeadLetter {
 }
 
 /// What an agent spent.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Spent {
     /// Settled model calls.
     pub calls: u64,
     /// Their tokens.
     pub usage: Usage,
     /// The sum of the known prices.
+    #[serde(rename = "cost_usd")]
     pub cost: MicroUsd,
 }
 

@@ -147,8 +147,9 @@ pub trait State: Clarifications + Schedules {
     /// Every kept version of an agent's definition, the newest first; at most 100 of them.
     fn versions(&self, agent: &AgentId) -> BoxFuture<'_, Result<Vec<Value>>>;
 
-    /// What an agent spent since a moment.
-    fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>>;
+    /// What each agent spent since the beginning of the quarter of an hour in which `since` lies, by name; who spent nothing
+    /// is left out.
+    fn usage(&self, since: Timestamp) -> BoxFuture<'_, Result<Vec<(AgentId, Spent)>>>;
 
     /// Sets money aside for a model call that is about to be made, if what the agent spent since the day began, what is
     /// set aside for its other executions and this fit together into what it may spend. However many ask at once, on

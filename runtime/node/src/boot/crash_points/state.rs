@@ -169,8 +169,8 @@ impl State for Dangerous {
         self.inner.versions(agent)
     }
 
-    fn spent(&self, agent: &AgentId, since: Timestamp) -> BoxFuture<'_, Result<Spent>> {
-        self.inner.spent(agent, since)
+    fn usage(&self, since: Timestamp) -> BoxFuture<'_, Result<Vec<(AgentId, Spent)>>> {
+        self.inner.usage(since)
     }
 
     fn reserve(&self, wanted: Reservation) -> BoxFuture<'_, Result<Reserved>> {
