@@ -140,6 +140,7 @@ impl Operator for Orchestrator {
             components.push(self.agents_health());
             components.push(self.providers_health());
             components.push(self.config_health());
+            components.extend(self.schedules_health());
             components.extend(self.stop_health());
             let status = components.iter().map(|component| component.status).max().unwrap_or(HealthStatus::Ok);
             Health { status, ready: self.table().ready && status != HealthStatus::Down, components }

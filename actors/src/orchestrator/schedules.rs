@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use greenroom_config::AgentSpec;
+use greenroom_config::{AgentSpec, Role};
 use greenroom_contract::{
     AgentId, Event, TraceId,
     port::{
-        operator::{Error, Invoked, ScheduleShown, ScheduleView},
+        operator::{ComponentHealth, Error, HealthStatus, Invoked, ScheduleShown, ScheduleView},
         state::{self, IfBusy, NewFiring, ScheduleRow, Submitted},
     },
     status::ExecutionStatus,
@@ -95,6 +95,22 @@ impl Orchestrator {
             cluster.tell(NodeVerb::Agenda).await;
         }
         Ok(())
+    }
+
+    /// Whether somebody keeps the times and somebody passes on what is due, where there is anything to keep; told only if not.
+    pub(super) fn schedules_health(&self) -> Option<ComponentHealth> {
+        if self.scheduled_agents().is_empty() {
+            return None;
+        }
+        let others = self.cluster().map(|cluster| cluster.nodes()).unwrap_or_default();
+        let heard = |role: Role| {
+            let there = others.iter().any(|node| node.reachable && node.roles.iter().any(|word| word == role.as_str()));
+            there || self.inner.roles.has(role)
+        };
+        let missing = [Role::Scheduler, Role::Orchestrator].into_iter().find(|role| !heard(*role))?;
+        let reason =
+            Some(format!("agents have schedules, and no node with the role {missing} is heard: they do not wake"));
+        Some(ComponentHealth { component: "schedules".to_owned(), status: HealthStatus::Degraded, reason })
     }
 
     fn scheduled(&self, agent: &AgentId) -> Result<Arc<AgentSpec>, Error> {

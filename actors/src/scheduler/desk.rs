@@ -50,7 +50,6 @@ impl Desk {
     pub(super) async fn look(&mut self, agents: Vec<Arc<AgentSpec>>) -> Result<Duration, Error> {
         let before = self.known.take();
         let known = read(agents, before.as_ref());
-        let begun = Instant::now();
         // What was known is known still, if the store does not answer.
         let scheduled = match self.ports.state.schedules().await {
             Ok(scheduled) => scheduled,
@@ -59,7 +58,8 @@ impl Desk {
                 return Err(error);
             }
         };
-        let now = scheduled.now;
+        // The store's clock goes on as ours does, whatever ours says.
+        let (now, begun) = (scheduled.now, Instant::now());
         let mut rows: BTreeMap<AgentId, ScheduleRow> =
             scheduled.rows.into_iter().map(|row| (row.agent.clone(), row)).collect();
         for agent in before.iter().flatten().map(|(agent, _)| agent).filter(|agent| !known.contains_key(*agent)) {
@@ -123,10 +123,11 @@ async fn look_at(
     let Some(row) = row else {
         return set(ports, one, None, now, now).await;
     };
-    let waiting = row.waiting > 0 && release(ports, one).await?;
     if row.paused_since.is_some() {
-        return Ok(Seen { next_at: None, waiting });
+        // What waits for its turn is held, too.
+        return Ok(Seen { next_at: None, waiting: false });
     }
+    let waiting = row.waiting > 0 && release(ports, one).await?;
     let seen = match row.next_at {
         _ if row.digest != digest => {
             let deserted =

@@ -195,7 +195,7 @@ pub enum MissedPolicy {
     /// One firing stands for all.
     #[default]
     Once,
-    /// Each is made up for, up to a bound.
+    /// Each is made up for, at most the newest 100.
     All,
 }
 
@@ -208,7 +208,7 @@ pub enum OverlapPolicy {
     /// The new one is dropped.
     #[default]
     Skip,
-    /// The new one waits.
+    /// The new one waits for its turn, at most 100 of them.
     Queue,
 }
 

@@ -5,11 +5,12 @@ use std::{collections::BTreeSet, time::Duration};
 use jiff::SignedDuration;
 use kit::{
     node::{Cluster, Home, Node},
+    servers::shared,
     wait,
 };
 use serde_json::{Value, json};
 
-use crate::cast::{SOON, scripted};
+use crate::cast::scripted;
 
 const WHILE: Duration = Duration::from_secs(45);
 
@@ -73,21 +74,53 @@ async fn of_three_schedulers_one_is_killed_and_each_time_fires_once() {
     each_once(nodes[2].node(), 11).await;
 }
 
+/// Everywhere on the way of a firing, from its time to its agent's inbox.
+const PLACES: [&str; 8] = [
+    "before fire 1 ticker",
+    "after fire 1 ticker",
+    "before publish 1 scheduled.tasks",
+    "after publish 1 scheduled.tasks",
+    "before door 1 agent.input.ticker",
+    "after door 1 agent.input.ticker",
+    "before acknowledge 1 scheduled.tasks",
+    "after acknowledge 1 scheduled.tasks",
+];
+
 // R3.6
-#[tokio::test]
-async fn a_node_that_dies_before_or_after_it_fires_fires_once() {
-    for place in ["before fire 1 ticker", "after fire 1 ticker"] {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_dies_anywhere_on_the_way_of_a_firing_fires_once() {
+    for place in PLACES {
         let home = Home::new();
-        home.agent("ticker", &ticker());
-        let trap = home.path().join("trap");
-        std::fs::write(&trap, place).unwrap();
-        let launch = || home.launch().env("GREENROOM_CRASH_FILE", trap.display().to_string());
-        let mut process = launch().spawn(&["up"]);
-        assert!(!process.exit(SOON).await.success(), "{place}");
-        std::fs::remove_file(&trap).unwrap();
-        let node = launch().start().await;
-        wait::until("firings after it", SOON, async || firings(&node).await.len() >= 3).await;
-        each_once(&node, 3).await;
-        assert!(node.stop().await.success());
+        dies_at(&home, place, &[]).await;
     }
+}
+
+// R3.6
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_clusters_backends_it_does_so_too() {
+    for place in PLACES {
+        let (home, backends) = (Home::new(), shared().backends().await);
+        dies_at(&home, place, &backends.variables()).await;
+    }
+}
+
+async fn dies_at(home: &Home, place: &str, variables: &[(String, String)]) {
+    home.agent("ticker", &ticker());
+    let trap = home.path().join("trap");
+    std::fs::write(&trap, place).unwrap();
+    let launch = || {
+        let launch = home.launch().envs(variables.iter().cloned());
+        launch.env("GREENROOM_NODE", "only").env("GREENROOM_CRASH_FILE", trap.display().to_string())
+    };
+    let mut process = launch().spawn(&["up"]);
+    assert!(!process.exit(WHILE).await.success(), "{place}");
+    std::fs::remove_file(&trap).unwrap();
+    let node = launch().start().await;
+    wait::seen(&format!("firings after it died {place}"), WHILE, async || {
+        let firings = firings(&node).await;
+        if firings.len() >= 3 { Ok(()) } else { Err(format!("{firings:#?}")) }
+    })
+    .await;
+    each_once(&node, 3).await;
+    assert!(node.stop().await.success());
 }

@@ -4,8 +4,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use greenroom_contract::{
-    AgentId,
+    AgentId, Event, TraceId,
     port::{
+        bus::{Publication, SCHEDULED_TASKS},
         operator::Operator,
         state::{Firing, Schedules, State},
     },
@@ -13,6 +14,7 @@ use greenroom_contract::{
 };
 use jiff::{SignedDuration, Timestamp};
 use kit::house::{Act, Gate, House, World};
+use serde_json::json;
 
 use super::agents::{agent, secs};
 
@@ -249,4 +251,95 @@ async fn a_scheduled_execution_has_300_seconds_and_no_second_try() {
     let took = ended.finished_at.unwrap().duration_since(ended.started_at.unwrap());
     assert!((300..302).contains(&took.as_secs()), "{took:?}");
     house.close().await;
+}
+
+// R3.6
+#[tokio::test(start_paused = true)]
+async fn nodes_that_know_different_files_do_not_fight_and_nobody_is_deserted() {
+    let world = World::default();
+    let (old, new) = (world.node("old", ROLES), world.node("new", ROLES));
+    let text = |seconds: u32| agent("a", &format!("schedule: {{every: {seconds}s, overlap: allow}}"));
+    let first = old.open(&[text(10)]).await;
+    first.pass(secs(35)).await;
+    // The newcomer knows a later file, as when a cluster is brought up to date node by node.
+    let second = new.open(&[text(20)]).await;
+    second.pass(secs(1)).await;
+    let before = firings(&world, "a").await.len();
+    second.pass(secs(90)).await;
+    let told = firings(&world, "a").await;
+    assert_eq!(told.len(), before + 4, "the later file counts, and the old node leaves it alone: {told:#?}");
+    let digests: Vec<String> = world.state.schedules().await.unwrap().rows.into_iter().map(|row| row.digest).collect();
+    assert_eq!(digests.len(), 1);
+    kill(&new, second).await;
+    // Nobody who knows this row is left: after a minute the old one takes it over, in its own way.
+    first.pass(secs(20 + 60 + 10 + 30)).await;
+    let after = firings(&world, "a").await;
+    let last = after.len();
+    let gap = after[last - 1].due_at.duration_since(after[last - 2].due_at);
+    assert_eq!(gap, SignedDuration::from_secs(10), "{after:#?}");
+    first.stop().await;
+}
+
+// R3.2
+#[tokio::test(start_paused = true)]
+async fn a_task_without_an_agent_is_a_dead_letter_and_holds_up_nobody() {
+    let world = World::default();
+    let house = world.open(&[agent("a", "schedule: {every: 10s}")]).await;
+    let declared = || world.bus.infos().iter().any(|queue| queue.name == SCHEDULED_TASKS && queue.consumers > 0);
+    house.until("its queue", declared).await;
+    let task = Event::new(SCHEDULED_TASKS, "scheduler", TraceId::new(), json!({ "agent_id": "No Agent" }));
+    let sent = house.ports.bus.publish(vec![Publication { event: task.clone(), mandatory: true }]).await;
+    assert!(sent[0].is_ok());
+    house.until("its next firing", || world.state.tally().get("succeeded") == Some(&1)).await;
+    let letters = world.state.dead_letters(Default::default(), Default::default()).await.unwrap().items;
+    assert_eq!(
+        (letters.len(), letters[0].queue.as_str(), letters[0].reason.code.as_str()),
+        (1, SCHEDULED_TASKS, "no_agent")
+    );
+    assert_eq!(letters[0].trace_id, Some(task.trace_id));
+    house.close().await;
+}
+
+// R3.6
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_held_by_a_pause_and_goes_on_after_it() {
+    let world = World::default();
+    let gate = Gate::default();
+    let shut = gate.clone();
+    world.model.plays(move |_| Act::Wait(shut.clone()));
+    let text = agent("a", "limits: {timeout: 1h, silence: 1h}\nschedule: {every: 60s, overlap: queue, input: work}");
+    let house = world.open(&[text]).await;
+    house.pass(secs(3 * 60 + 10)).await;
+    let id: AgentId = "a".parse().unwrap();
+    house.machine.pause_schedule(&id, true).await.unwrap();
+    gate.open();
+    house.pass(secs(300)).await;
+    assert_eq!(world.model.times("work"), 1);
+    house.machine.pause_schedule(&id, false).await.unwrap();
+    house.pass(secs(10)).await;
+    assert_eq!(world.model.times("work"), 3);
+    let told = firings(&world, "a").await;
+    assert!(told.len() == 3 && told.iter().all(|firing| firing.status == FiringStatus::Fired), "{told:#?}");
+    house.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_schedules_and_hears_no_scheduler_says_so() {
+    let world = World::default();
+    let (door, timer) = (world.node("door", "gateway,orchestrator,autonomous"), world.node("timer", "scheduler"));
+    let cast = [agent("a", "schedule: {every: 10s}")];
+    let house = door.open(&cast).await;
+    let said = async || {
+        let health = house.machine.health().await;
+        let told = health.components.into_iter().find(|part| part.component == "schedules");
+        told.and_then(|part| part.reason)
+    };
+    let reason = said().await.unwrap_or_default();
+    assert!(reason.contains("no node with the role scheduler"), "{reason}");
+    let other = timer.open(&cast).await;
+    house.pass(secs(5)).await;
+    assert_eq!(said().await, None);
+    house.until("a firing", || world.state.tally().get("succeeded") == Some(&1)).await;
+    other.stop().await;
+    house.stop().await;
 }

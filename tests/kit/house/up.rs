@@ -100,7 +100,7 @@ impl House {
         let machine = Orchestrator::new(Arc::clone(&ports), agents.clone(), Arc::clone(&vitals), roles, world.grace);
         root.add(store_monitor(Arc::clone(&ports), vitals));
         if world.shared {
-            join(&ports, &machine, &root).await;
+            join(&ports, &machine, &root, world.roles.words()).await;
         }
         root.add(dead_letters(Arc::clone(&ports)));
         root.add(deadlines(Arc::clone(&ports)));
@@ -263,10 +263,10 @@ impl House {
 }
 
 /// What a node of a cluster has beside.
-async fn join(ports: &Arc<Ports>, machine: &Orchestrator, root: &SupervisorHandle) {
+async fn join(ports: &Arc<Ports>, machine: &Orchestrator, root: &SupervisorHandle, roles: Vec<String>) {
     let face = Face {
         node: ports.node.clone(),
-        roles: Vec::new(),
+        roles,
         addr: "127.0.0.1:0".to_owned(),
         version: "test".to_owned(),
         started_at: ports.clock.now(),

@@ -142,6 +142,7 @@ async fn set(store: &PostgresState, set: SetSchedule) -> Result<bool> {
     const CHANGE: &str = "UPDATE schedules SET digest = $2, anchor = $3, \
          next_at = CASE WHEN paused_since IS NULL THEN $4::bigint END \
          WHERE agent = $1 AND digest = $5 AND next_at IS NOT DISTINCT FROM $6";
+    const OVER: &str = "UPDATE firings SET status = 'skipped' WHERE agent = $1 AND status = 'waiting'";
     let SetSchedule { agent, seen, digest, anchor, next_at } = set;
     let lane = key(agent.as_str());
     let call = calling::<bool, _>(move |conn, _| {
@@ -153,10 +154,14 @@ async fn set(store: &PostgresState, set: SetSchedule) -> Result<bool> {
                 Some((before, at)) => query.bind(before).bind(at.map(to_millis)),
                 None => query,
             };
-            Ok(query.execute(conn).await?.rows_affected() == 1)
+            let written = query.execute(&mut *conn).await?.rows_affected() == 1;
+            if written && next_at.is_none() {
+                sqlx::query(OVER).bind(agent.as_str()).execute(conn).await?;
+            }
+            Ok(written)
         })
     });
-    store.statement(lane, call).await
+    store.transaction(vec![lane], call).await
 }
 
 async fn fire(store: &PostgresState, fire: Fire) -> Result<Option<Vec<Firing>>> {

@@ -151,6 +151,7 @@ async fn set(store: &SqliteState, set: SetSchedule) -> Result<bool> {
         "INSERT INTO schedules (agent, digest, anchor, next_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
     const CHANGE: &str = "UPDATE schedules SET digest = ?2, anchor = ?3, \
          next_at = CASE WHEN paused_since IS NULL THEN ?4 END WHERE agent = ?1 AND digest = ?5 AND next_at IS ?6";
+    const OVER: &str = "UPDATE firings SET status = 'skipped' WHERE agent = ?1 AND status = 'waiting'";
     let SetSchedule { agent, seen, digest, anchor, next_at } = set;
     let (anchor, next_at) = (to_millis(anchor), next_at.map(to_millis));
     store
@@ -162,6 +163,9 @@ async fn set(store: &SqliteState, set: SetSchedule) -> Result<bool> {
                     run(conn, CHANGE, params![agent.as_str(), digest, anchor, next_at, before, at])?
                 }
             };
+            if written == 1 && next_at.is_none() {
+                run(conn, OVER, [agent.as_str()])?;
+            }
             Ok(written == 1)
         })
         .await

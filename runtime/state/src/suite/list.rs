@@ -111,6 +111,7 @@ macro_rules! state_suite {
             a_firing_leaves_nothing_in_the_outbox_once_its_agent_has_it
             a_firing_is_skipped_while_the_last_one_is_at_work
             a_firing_waits_for_its_turn
+            a_schedule_that_is_over_lets_nothing_wait
             what_waits_is_bounded_and_what_is_missed_is_written_down
             a_schedule_is_held_until_it_is_let_go
             old_firings_are_deleted

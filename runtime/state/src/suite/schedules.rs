@@ -201,6 +201,28 @@ pub async fn a_firing_waits_for_its_turn(stage: Stage) {
     assert_eq!(stage.state.next_waiting(&daily).await.unwrap().unwrap().due_at, third.due_at);
 }
 
+/// With the schedule goes what waits for its turn; what has gone out goes on.
+pub async fn a_schedule_that_is_over_lets_nothing_wait(stage: Stage) {
+    let daily = agent("daily");
+    for _ in 0..3 {
+        fired(&stage, &daily, IfBusy::Wait).await;
+    }
+    let seen = row(&stage, &daily).await;
+    assert_eq!(seen.waiting, 2);
+    let (digest, anchor) = (seen.digest.clone(), seen.anchor);
+    let over = |next_at| {
+        let (agent, digest) = (daily.clone(), digest.clone());
+        SetSchedule { agent, seen: Some((digest.clone(), next_at)), digest, anchor, next_at: None }
+    };
+    assert!(!stage.state.set_schedule(over(Some(anchor))).await.unwrap(), "it is not as it was seen");
+    assert_eq!(row(&stage, &daily).await.waiting, 2);
+    assert!(stage.state.set_schedule(over(seen.next_at)).await.unwrap());
+    let words: Vec<_> = stage.state.firings(&daily, 9).await.unwrap().iter().map(|one| one.status.as_str()).collect();
+    assert_eq!((row(&stage, &daily).await.waiting, words), (0, vec!["skipped", "skipped", "fired"]));
+    assert_eq!(done(&stage, &daily).await.len(), 1);
+    assert_eq!(stage.state.next_waiting(&daily).await.unwrap(), None);
+}
+
 /// Not more than [`MOST_WAITING`] wait; what is missed is written down as one.
 pub async fn what_waits_is_bounded_and_what_is_missed_is_written_down(stage: Stage) {
     let daily = agent("daily");

@@ -88,6 +88,11 @@ impl Tables {
             (Some((digest, at)), Some(before)) => *digest == before.digest && at.map(to_millis) == before.next_at,
             _ => false,
         };
+        if same && next_at.is_none() {
+            let waits = |fired: &&mut Fired| fired.status == FiringStatus::Waiting;
+            let all = self.firings.range_mut((agent.clone(), i64::MIN)..=(agent.clone(), i64::MAX));
+            all.map(|(_, fired)| fired).filter(waits).for_each(|fired| fired.status = FiringStatus::Skipped);
+        }
         if same {
             let paused_since = before.and_then(|before| before.paused_since);
             let next_at = next_at.filter(|_| paused_since.is_none()).map(to_millis);

@@ -154,7 +154,7 @@ pub trait Schedules: Send + Sync + 'static {
     fn schedules(&self) -> BoxFuture<'_, Result<Scheduled>>;
 
     /// Sets a schedule's next time. Says whether it did: not if the row is another one by now. A pause is kept, and while it
-    /// holds, the next time is not set.
+    /// holds, the next time is not set. Without a next time the schedule is over, and what waits for its turn is skipped.
     fn set_schedule(&self, set: SetSchedule) -> BoxFuture<'_, Result<bool>>;
 
     /// Decides a due time: sets the next one, writes its firings down, and puts the events of those that fire into the
