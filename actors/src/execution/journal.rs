@@ -10,7 +10,7 @@
 
 use std::{collections::VecDeque, future::Future, sync::Arc};
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{StreamExt, future::try_join_all, stream::FuturesUnordered};
 use greenroom_config::spec::OnUnknown;
 use greenroom_contract::{
     clarification::Question,
@@ -123,13 +123,14 @@ impl Journal {
 
     /// The next step as a run before a restart made it: its name, and whether it came to its end.
     pub(crate) fn ahead(&self, kind: StepKind) -> Option<(&str, bool)> {
-        let step = self.replay.front().filter(|step| step.kind == kind)?;
+        let step = self.replay.front().filter(|step| step.seq <= self.next && step.kind == kind)?;
         Some((&step.name, step.status != StepStatus::Intended && step.result.is_some()))
     }
 
     /// The effect with which a step was made before a restart, if it is this one; `ahead` counts from the next.
     pub(crate) fn effect_before(&self, ahead: usize, kind: StepKind, name: &str) -> Option<Effect> {
-        self.replay.get(ahead).filter(|step| step.kind == kind && step.name == name).map(|step| step.effect)
+        let step = self.replay.iter().find(|step| step.seq as usize == self.next as usize + ahead)?;
+        (step.kind == kind && step.name == name).then_some(step.effect)
     }
 
     /// Whether people are asked something, so that the run has to end.
@@ -199,12 +200,23 @@ impl Journal {
             let seq = self.next;
             outcomes.push(self.take_replayed(&ask)?);
             if outcomes[place].is_none() {
-                open.push((place, seq, Told::of(&ask, seq)));
-                self.intend(ask, seq).await?;
+                open.push((place, seq, ask));
             }
         }
+        let mut intentions = VecDeque::with_capacity(open.len());
+        let mut begun = Vec::with_capacity(open.len());
+        for (place, seq, ask) in open {
+            begun.push((place, seq, Told::of(&ask, seq)));
+            intentions.push_back(self.intend(ask, seq));
+        }
+        // The first takes along the answer that asked for all of them, and a crash must not leave the others without it:
+        // asked anew, the model may want other calls. The others are written together.
+        if let Some(first) = intentions.pop_front() {
+            first.await?;
+        }
+        try_join_all(intentions).await?;
         let started = Instant::now();
-        let mut running: FuturesUnordered<_> = open
+        let mut running: FuturesUnordered<_> = begun
             .into_iter()
             .map(|(place, seq, told)| {
                 let call = call(place, self.key(seq));
@@ -240,7 +252,8 @@ impl Journal {
     fn take_replayed(&mut self, ask: &Ask) -> Result<Option<Outcome>, Trouble> {
         let seq = self.next;
         self.next += 1;
-        let Some(step) = self.replay.pop_front() else { return Ok(None) };
+        // Intentions that were written together may have a gap where a crash kept one from being written.
+        let Some(step) = self.replay.pop_front_if(|step| step.seq <= seq) else { return Ok(None) };
         check_same(&step, ask, seq)?;
         if let (StepStatus::Settled | StepStatus::Failed, Some(result)) = (step.status, step.result) {
             tracing::info!(step.seq = seq, step.name = ask.name, "A finished call is taken from the journal.");

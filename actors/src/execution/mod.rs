@@ -10,6 +10,8 @@ mod context;
 mod converse;
 mod hash;
 mod journal;
+#[cfg(test)]
+mod journal_tests;
 mod mind;
 mod model;
 mod persist;
