@@ -28,11 +28,13 @@ const AT_ONCE: usize = 16;
 /// A row of another schedule that has been due for so long is served by nobody, and is taken over.
 const DESERTED: Duration = Duration::from_secs(60);
 
-/// What a scheduler keeps in mind between two looks. Whatever it decides, it decides by the rows.
+/// What a scheduler keeps in mind between two looks. Whatever it decides, it decides by the rows: what it remembers of them only
+/// says when to ask, and for whom.
 pub(super) struct Desk {
     ports: Arc<Ports>,
     /// The agents with schedules at the last look. `None` before the first one.
     known: Option<BTreeMap<AgentId, Known>>,
+    book: Option<Book>,
 }
 
 #[derive(Clone)]
@@ -41,13 +43,46 @@ struct Known {
     times: Arc<Timetable>,
 }
 
-impl Desk {
-    pub(super) fn new(ports: Arc<Ports>) -> Self {
-        Self { ports, known: None }
+/// The rows as they were read, and what was done about them since; without those that other nodes see to.
+struct Book {
+    rows: BTreeMap<AgentId, ScheduleRow>,
+    /// The store's clock when they were read. It goes on as ours does, whatever ours says.
+    now: Timestamp,
+    read: Instant,
+}
+
+impl Book {
+    fn now(&self) -> Timestamp {
+        self.now.checked_add(self.read.elapsed()).unwrap_or(self.now)
     }
 
-    /// Looks at every schedule, and says how long nothing is due.
-    pub(super) async fn look(&mut self, agents: Vec<Arc<AgentSpec>>) -> Result<Duration, Error> {
+    /// How long there is nothing to do.
+    fn wait(&self) -> Duration {
+        let now = self.now();
+        let free = self.rows.values().filter(|row| row.paused_since.is_none());
+        let one = |row: &ScheduleRow| {
+            let next = row.next_at.map_or(READ_ANYWAY, |at| until(at, now));
+            if row.waiting > 0 { next.min(TURNS) } else { next }
+        };
+        let wait = free.map(one).min().unwrap_or(READ_ANYWAY);
+        // A little late rather than a little early: early would find nothing due.
+        wait.min(READ_ANYWAY.saturating_sub(self.read.elapsed())) + Duration::from_millis(1)
+    }
+}
+
+impl Desk {
+    pub(super) fn new(ports: Arc<Ports>) -> Self {
+        Self { ports, known: None, book: None }
+    }
+
+    /// Whether what was read last is young enough to go by.
+    pub(super) fn is_current(&self) -> bool {
+        self.book.as_ref().is_some_and(|book| book.read.elapsed() < READ_ANYWAY)
+    }
+
+    /// Reads every schedule anew and does what is to be done, and says how long there is nothing.
+    pub(super) async fn read(&mut self, agents: Vec<Arc<AgentSpec>>) -> Result<Duration, Error> {
+        self.book = None;
         let before = self.known.take();
         let known = read(agents, before.as_ref());
         // What was known is known still, if the store does not answer.
@@ -58,8 +93,7 @@ impl Desk {
                 return Err(error);
             }
         };
-        // The store's clock goes on as ours does, whatever ours says.
-        let (now, begun) = (scheduled.now, Instant::now());
+        let mut book = Book { rows: BTreeMap::new(), now: scheduled.now, read: Instant::now() };
         let mut rows: BTreeMap<AgentId, ScheduleRow> =
             scheduled.rows.into_iter().map(|row| (row.agent.clone(), row)).collect();
         for agent in before.iter().flatten().map(|(agent, _)| agent).filter(|agent| !known.contains_key(*agent)) {
@@ -67,31 +101,39 @@ impl Desk {
                 self.rest(row).await?;
             }
         }
-        let ports = &self.ports;
-        let mut looks: Vec<BoxFuture<'_, Result<Seen, Error>>> = Vec::with_capacity(known.len());
+        let mut looks: Vec<Look<'_>> = Vec::with_capacity(known.len());
         for (agent, one) in &known {
             let changed = match &before {
                 None => true,
                 Some(before) => before.get(agent).is_none_or(|old| old.times.digest() != one.times.digest()),
             };
-            looks.push(Box::pin(look_at(ports, one, rows.remove(agent), changed, now)));
+            looks.push(Box::pin(look_at(&self.ports, one, rows.remove(agent), changed, book.now)));
         }
-        let seen: Vec<Result<Seen, Error>> = stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
-        let mut wait = READ_ANYWAY;
-        let mut failed = None;
-        for one in seen {
-            match one {
-                Ok(Seen { next_at, waiting }) => {
-                    let until = next_at.map_or(READ_ANYWAY, |at| until(at, now));
-                    wait = wait.min(until).min(if waiting { TURNS } else { READ_ANYWAY });
-                }
-                Err(error) => failed = Some(error),
+        let done = all(looks, &mut book).await;
+        // What could not be written is still news at the next look.
+        self.known = if done.is_err() { before } else { Some(known) };
+        done?;
+        let wait = book.wait();
+        self.book = Some(book);
+        Ok(wait)
+    }
+
+    /// Does what is to be done by now, by what was read last.
+    pub(super) async fn serve(&mut self) -> Result<Duration, Error> {
+        let (Some(mut book), Some(known)) = (self.book.take(), &self.known) else { return Ok(Duration::ZERO) };
+        let now = book.now();
+        let due = |row: &ScheduleRow| row.next_at.is_some_and(|at| at <= now) || row.waiting > 0;
+        let due: Vec<AgentId> = book.rows.values().filter(|row| due(row)).map(|row| row.agent.clone()).collect();
+        let mut looks: Vec<Look<'_>> = Vec::with_capacity(due.len());
+        for agent in due {
+            if let (Some(one), Some(row)) = (known.get(&agent), book.rows.remove(&agent)) {
+                looks.push(Box::pin(look_at(&self.ports, one, Some(row), false, now)));
             }
         }
-        // What could not be written is still news at the next look.
-        self.known = if failed.is_some() { before } else { Some(known) };
-        // A little late rather than a little early: early would find nothing due.
-        failed.map_or(Ok(wait.saturating_sub(begun.elapsed()) + Duration::from_millis(1)), Err)
+        all(looks, &mut book).await?;
+        let wait = book.wait();
+        self.book = Some(book);
+        Ok(wait)
     }
 
     /// The agent is gone, or has no schedule any more. A pause outlasts that.
@@ -106,10 +148,21 @@ impl Desk {
     }
 }
 
-/// What was found of one schedule.
-struct Seen {
-    next_at: Option<Timestamp>,
-    waiting: bool,
+/// A look at one schedule: its row as it is afterwards, or nothing if another node sees to it.
+type Look<'a> = BoxFuture<'a, Result<Option<ScheduleRow>, Error>>;
+
+/// Looks at several, and writes down what was found. One that fails keeps none from its turn.
+async fn all(looks: Vec<Look<'_>>, book: &mut Book) -> Result<(), Error> {
+    let mut failed = None;
+    let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
+    while let Some(one) = looks.next().await {
+        match one {
+            Ok(Some(row)) => drop(book.rows.insert(row.agent.clone(), row)),
+            Ok(None) => {}
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 async fn look_at(
@@ -118,54 +171,62 @@ async fn look_at(
     row: Option<ScheduleRow>,
     changed: bool,
     now: Timestamp,
-) -> Result<Seen, Error> {
-    let digest = one.times.digest();
-    let Some(row) = row else {
-        return set(ports, one, None, now, now).await;
-    };
+) -> Result<Option<ScheduleRow>, Error> {
+    let Some(row) = row else { return set(ports, one, None, now, now).await.map(Some) };
     if row.paused_since.is_some() {
         // What waits for its turn is held, too.
-        return Ok(Seen { next_at: None, waiting: false });
+        return Ok(Some(row));
     }
-    let waiting = row.waiting > 0 && release(ports, one).await?;
-    let seen = match row.next_at {
-        _ if row.digest != digest => {
+    let row = release(ports, one, row).await?;
+    match row.next_at {
+        _ if row.digest != one.times.digest() => {
             let deserted =
                 row.next_at.is_none_or(|at| now.duration_since(at) > DESERTED.try_into().unwrap_or_default());
             if !changed && !deserted {
                 // Another node knows another version of the file, and sees to it.
-                return Ok(Seen { next_at: None, waiting });
+                return Ok(None);
             }
-            set(ports, one, Some(&row), now, now).await?
+            set(ports, one, Some(row), now, now).await.map(Some)
         }
-        None => set(ports, one, Some(&row), row.anchor, now).await?,
-        Some(due_at) if due_at > now => Seen { next_at: Some(due_at), waiting },
-        Some(due_at) => fire(ports, one, &row, due_at, now).await?,
-    };
-    Ok(Seen { waiting: waiting || seen.waiting, ..seen })
+        None => {
+            let anchor = row.anchor;
+            set(ports, one, Some(row), anchor, now).await.map(Some)
+        }
+        Some(due_at) if due_at > now => Ok(Some(row)),
+        Some(due_at) => fire(ports, one, row, due_at, now).await.map(Some),
+    }
 }
 
 async fn set(
     ports: &Ports,
     one: &Known,
-    row: Option<&ScheduleRow>,
+    row: Option<ScheduleRow>,
     anchor: Timestamp,
     now: Timestamp,
-) -> Result<Seen, Error> {
+) -> Result<ScheduleRow, Error> {
     let next_at = one.times.next(anchor, now);
     let (agent, digest) = (one.spec.name.clone(), one.times.digest().to_owned());
-    let unchanged = row.is_some_and(|row| row.digest == digest && row.next_at == next_at);
-    if !unchanged {
-        let seen = row.map(|row| (row.digest.clone(), row.next_at));
+    let mut known = row.as_ref().is_some_and(|row| row.digest == digest && row.next_at == next_at);
+    if !known {
+        let seen = row.as_ref().map(|row| (row.digest.clone(), row.next_at));
         tracing::info!(%agent, next_at = next_at.map(|at| at.to_string()), "The schedule is set.");
-        let set = SetSchedule { agent, seen, digest, anchor, next_at };
-        ports.state.set_schedule(set).await?;
+        let set = SetSchedule { agent: agent.clone(), seen, digest: digest.clone(), anchor, next_at };
+        known = ports.state.set_schedule(set).await?;
     }
-    Ok(Seen { next_at, waiting: false })
+    // Another node was first: what it has written is read with the rest.
+    let next_at = next_at.filter(|_| known);
+    let (waiting, last) = row.map(|row| (row.waiting, row.last)).unwrap_or_default();
+    Ok(ScheduleRow { agent, digest, anchor, next_at, paused_since: None, waiting, last })
 }
 
-async fn fire(ports: &Ports, one: &Known, row: &ScheduleRow, due_at: Timestamp, now: Timestamp) -> Result<Seen, Error> {
-    let Some(schedule) = &one.spec.schedule else { return Ok(Seen { next_at: None, waiting: false }) };
+async fn fire(
+    ports: &Ports,
+    one: &Known,
+    mut row: ScheduleRow,
+    due_at: Timestamp,
+    now: Timestamp,
+) -> Result<ScheduleRow, Error> {
+    let Some(schedule) = &one.spec.schedule else { return Ok(row) };
     let Plan { firings, missed, next_at } = plan(&one.times, schedule, row.anchor, due_at, now);
     let new = |due: Due| NewFiring {
         due_at: due.due_at,
@@ -181,25 +242,31 @@ async fn fire(ports: &Ports, one: &Known, row: &ScheduleRow, due_at: Timestamp, 
         missed: missed.map(new),
         firings: firings.into_iter().map(new).collect(),
     };
+    // Nothing was decided here if another node was first: then its next time is the same.
     let decided = ports.state.fire(fire).await?.unwrap_or_default();
     decided.iter().for_each(|firing| tell(&row.agent, schedule, firing));
     if !decided.is_empty() {
         ports.outbox.ring();
     }
-    Ok(Seen { next_at, waiting: decided.iter().any(|firing| firing.status == FiringStatus::Waiting) })
+    row.next_at = next_at;
+    row.waiting += decided.iter().filter(|firing| firing.status == FiringStatus::Waiting).count() as u32;
+    Ok(row)
 }
 
-/// Lets the next one that waits fire, if its turn has come. Says whether to look again soon.
-async fn release(ports: &Ports, one: &Known) -> Result<bool, Error> {
+/// Lets the next one that waits fire, if its turn has come.
+async fn release(ports: &Ports, one: &Known, mut row: ScheduleRow) -> Result<ScheduleRow, Error> {
     let agent = &one.spec.name;
-    if let Some(next) = ports.state.next_waiting(agent).await? {
+    if row.waiting > 0
+        && let Some(next) = ports.state.next_waiting(agent).await?
+    {
         let event = event_of(&one.spec, next.due_at, next.stands_for, next.trace_id);
         if ports.state.release_firing(agent, next.due_at, event).await? {
             tracing::info!(%agent, trace_id = %next.trace_id, due_at = %next.due_at, "A firing that waited has its turn.");
+            row.waiting -= 1;
             ports.outbox.ring();
         }
     }
-    Ok(true)
+    Ok(row)
 }
 
 fn tell(agent: &AgentId, schedule: &Schedule, firing: &Firing) {

@@ -17,8 +17,17 @@ pub fn scheduler(ports: Arc<Ports>, orchestrator: Orchestrator) -> ChildSpec {
         let (ports, orchestrator) = (Arc::clone(&ports), orchestrator.clone());
         async move {
             let mut desk = Desk::new(ports);
+            let mut anew = true;
             loop {
-                let wait = match tokio::time::timeout(LOOK, desk.look(orchestrator.scheduled_agents())).await {
+                let look = async {
+                    match anew || !desk.is_current() {
+                        true => desk.read(orchestrator.scheduled_agents()).await,
+                        false => desk.serve().await,
+                    }
+                };
+                let looked = tokio::time::timeout(LOOK, look).await;
+                anew = !matches!(looked, Ok(Ok(_)));
+                let wait = match looked {
                     Ok(Ok(wait)) => wait,
                     Ok(Err(error)) => {
                         // The monitor says when the store is down.
@@ -32,7 +41,7 @@ pub fn scheduler(ports: Arc<Ports>, orchestrator: Orchestrator) -> ChildSpec {
                 };
                 tokio::select! {
                     () = stop.cancelled() => return Ok(()),
-                    () = orchestrator.agenda_changed() => {}
+                    () = orchestrator.agenda_changed() => anew = true,
                     () = tokio::time::sleep(wait) => {}
                 }
             }
