@@ -22,6 +22,8 @@ use crate::{
 const THOUGHT: Duration = Duration::from_millis(30);
 /// Between two pieces of work.
 const PACE: Duration = Duration::from_millis(25);
+/// How long nobody may take work in: the longest outage is a minute, and is then noticed to be over.
+const REFUSED: Duration = Duration::from_secs(120);
 /// How long the rest of the work may take once all is well again (I8).
 const RECOVERY: Duration = Duration::from_secs(60);
 
@@ -56,7 +58,7 @@ impl Load {
         let trace = TraceId::new().to_string();
         let turn = self.given.lock().map(|given| given.len()).unwrap_or_default();
         let tries = std::cell::Cell::new(turn);
-        wait::seen(&format!("{input:?} to be taken in"), RECOVERY, async || {
+        wait::seen(&format!("{input:?} to be taken in"), REFUSED, async || {
             let door = doors[tries.replace(tries.get() + 1) % doors.len()];
             let request = door.request("POST", &format!("/v1/agents/{CLERK}/invoke"));
             let request = request.header("x-trace-id", &trace).header("idempotency-key", &trace);

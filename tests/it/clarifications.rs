@@ -55,6 +55,7 @@ on_both! {
     a_spent_budget_is_raised_by_a_person_or_not
     a_waiting_execution_is_cancelled_with_its_questions
     a_call_is_made_when_a_person_has_allowed_it_and_as_it_was_shown
+    an_allowed_call_that_broke_off_is_not_made_again
 }
 
 /// The open questions, once there are so many.
@@ -270,6 +271,29 @@ async fn a_call_is_made_when_a_person_has_allowed_it_and_as_it_was_shown(stand: 
     let told = "ticket 7 is open | charged 7 | Error: a person was asked, and refused this call";
     assert_eq!(ended["output"], told, "{ended}");
     assert_eq!(home.tool_calls(), [r#"lookup_ticket {"id":"7"}"#, r#"charge {"amount":7}"#]);
+    assert!(node.stop().await.success());
+}
+
+async fn an_allowed_call_that_broke_off_is_not_made_again(stand: Stand) {
+    let (home, model) = (&stand.home, &stand.model);
+    let never = home.path().join("never").display().to_string();
+    let tool = home.mcp_tool("at_most_once").replacen("mcp: {", "mcp: {confirm: [slow], ", 1);
+    home.agent("clerk", &agent("clerk", model, &format!("tools:\n{tool}")));
+    model.rule(move |asked| match asked.turn() {
+        0 => Reply::tool("slow", json!({ "until": never })),
+        _ => Reply::text(asked.tool_results().join(", ")),
+    });
+    let node = stand.launch().start().await;
+    let id = node.submit("clerk", "Do it").await;
+    say(&node, &questions(&node, 1).await[0], json!(true)).await.expect(200);
+    wait::until("the tool to be called", SOON, async || home.tool_calls().len() == 1).await;
+    node.kill9().await;
+    let node = stand.launch().start().await;
+    let question = questions(&node, 1).await.remove(0);
+    assert_eq!((&question["purpose"], &question["execution_id"]), (&json!("outcome_unknown"), &json!(id)));
+    say(&node, &question, json!("done")).await.expect(200);
+    node.execution_is(&id, &["succeeded"], SOON).await;
+    assert_eq!(home.tool_calls().len(), 1);
     assert!(node.stop().await.success());
 }
 

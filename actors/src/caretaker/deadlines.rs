@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use greenroom_contract::{
     clarification::Clarification,
-    port::state::{Decision, Error},
+    port::state::{Decided, Decision, Error},
     status::ClarificationStatus,
 };
 use tokio::time::MissedTickBehavior;
@@ -43,9 +43,16 @@ pub fn deadlines(ports: Arc<Ports>) -> ChildSpec {
 async fn end_overdue(ports: &Ports) -> Result<(), Error> {
     for asked in ports.state.overdue(BATCH).await? {
         let (id, trace_id) = (asked.id, asked.trace_id);
-        ports.state.decide(id, too_late(&asked)).await?;
-        tracing::info!(%trace_id, clarification_id = %id, agent = %asked.agent, "Nobody answered a question in time.");
-        ports.outbox.ring();
+        match ports.state.decide(id, too_late(&asked)).await {
+            Ok(Decided::Now(_)) => {
+                tracing::info!(%trace_id, clarification_id = %id, agent = %asked.agent, "Nobody answered a question in time.");
+                ports.outbox.ring();
+            }
+            // Somebody was first.
+            Ok(Decided::Before(_)) => {}
+            Err(error @ Error::Unavailable { .. }) => return Err(error),
+            Err(error) => tracing::warn!(%error, %trace_id, clarification_id = %id, "A question cannot be ended."),
+        }
     }
     Ok(())
 }
@@ -55,7 +62,7 @@ fn too_late(asked: &Clarification) -> Decision {
     let answer = asked.question.default.clone();
     Decision {
         step: clarify::ending(asked, answer.as_ref()),
-        outbox: vec![clarify::news(asked, status, answer.as_ref(), NOBODY)],
+        outbox: clarify::news(asked, status, answer.as_ref(), NOBODY).into_iter().collect(),
         status,
         answer,
         by: NOBODY.to_owned(),

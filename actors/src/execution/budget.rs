@@ -59,13 +59,14 @@ impl Context {
         loop {
             if self.journal.ahead(StepKind::Ask).is_some() {
                 // A run before this one has asked here, or was about to.
-                self.ask_for_more("so it was before a restart").await?;
+                self.ask_for_more("it was found so before a restart").await?;
             }
+            // A call that was begun before a restart had its money: nobody is asked in its place.
+            let begun = self.journal.ahead(StepKind::Llm).is_some();
+            let asks = self.spec().limits.budget_usd.when_spent == WhenSpent::Ask && !begun;
             match self.find_affordable(request).await? {
                 Ok(paid) => return Ok(paid),
-                Err(TooDear { why, ours: true }) if self.spec().limits.budget_usd.when_spent == WhenSpent::Ask => {
-                    self.ask_for_more(&why).await?;
-                }
+                Err(TooDear { why, ours: true }) if asks => self.ask_for_more(&why).await?,
                 Err(TooDear { why, .. }) => return Err(Trouble::lasting("budget_exhausted", why)),
             }
         }
@@ -76,12 +77,7 @@ impl Context {
         self.check_going()?;
         let more = unit(&self.spec().limits.budget_usd);
         let question = clarify::budget_spent(why, more);
-        let ask = Ask {
-            kind: StepKind::Ask,
-            name: ASKS.to_owned(),
-            request_hash: hash::of_call(ASKS, &json!(more.0)),
-            effect: Effect::None,
-        };
+        let ask = asks_for(more);
         let outcome = self.journal.step(ask, |_| async { Outcome::asks(Purpose::Budget, question) }).await?;
         if self.journal.has_asked() {
             return Err(Trouble::Waiting);
@@ -167,9 +163,11 @@ impl Context {
             return Ok(Ok(None));
         }
         let budget = &self.spec().limits.budget_usd;
-        let (per_execution, per_day) = (budget.per_execution, budget.per_day);
+        let (per_execution, per_day, asks) =
+            (budget.per_execution, budget.per_day, budget.when_spent == WhenSpent::Ask);
+        let earlier = if per_execution.is_some() || asks { self.spent_before().await? } else { MicroUsd::default() };
         if let Some(most) = per_execution.map(MicroUsd::from_usd) {
-            let spent = self.spent + self.spent_before().await?;
+            let spent = self.spent + earlier;
             let most = most + self.granted;
             if spent + amount > most {
                 return Ok(Err(TooDear::ours(format!(
@@ -221,9 +219,13 @@ impl Context {
             _ => {
                 let steps = persist_under(Some(&self.pulse), "budget", || self.ports.state.steps(id)).await?;
                 let earlier = || steps.iter().filter(|step| step.attempt < attempt);
-                let granted =
-                    |step: &&Step| step.kind == StepKind::Ask && step.result.as_ref().is_some_and(clarify::is_granted);
                 let more = unit(&self.spec().limits.budget_usd);
+                // A permission for a tool's call is a question, too, and grants no money.
+                let asks = asks_for(more);
+                let granted = |step: &&Step| {
+                    (step.kind, &step.request_hash) == (StepKind::Ask, &asks.request_hash)
+                        && step.result.as_ref().is_some_and(clarify::is_granted)
+                };
                 self.granted = earlier().filter(granted).fold(self.granted, |sum, _| sum + more);
                 earlier().filter_map(|step| step.cost).sum()
             }
@@ -231,6 +233,12 @@ impl Context {
         self.earlier = Some(earlier);
         Ok(earlier)
     }
+}
+
+/// The step in which people are asked for so much more.
+fn asks_for(more: MicroUsd) -> Ask {
+    let request_hash = hash::of_call(ASKS, &json!({ "more": more.0 }));
+    Ask { kind: StepKind::Ask, name: ASKS.to_owned(), request_hash, effect: Effect::None }
 }
 
 /// What people are asked to grant: the execution's budget once more or, where it has none, the day's.

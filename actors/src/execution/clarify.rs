@@ -12,7 +12,7 @@ use greenroom_contract::{
 };
 use serde_json::{Value, json};
 
-/// How much of a call's arguments is shown, in characters.
+/// How many characters of arguments are shown to a person.
 const LONGEST_SHOWN: usize = 8_000;
 /// What may have become of a call that broke off.
 const DONE: &str = "done";
@@ -35,15 +35,14 @@ pub(super) fn budget_spent(why: &str, more: MicroUsd) -> Question {
     Question { category: Category::UserVerification, ..Question::input(guidance) }
 }
 
-/// May a tool be called with these arguments?
-pub(super) fn approval(agent: &AgentId, name: &str, input: &Value) -> Question {
-    let mut arguments = serde_json::to_string_pretty(input).unwrap_or_default();
-    if let Some((at, _)) = arguments.char_indices().nth(LONGEST_SHOWN) {
-        arguments.truncate(at);
-        arguments.push_str("\n[more, which does not fit here]");
+/// May a tool be called with these arguments? `None` if they are too long: nobody allows what nobody can see.
+pub(super) fn approval(agent: &AgentId, name: &str, input: &Value) -> Option<Question> {
+    let arguments = serde_json::to_string_pretty(input).unwrap_or_default();
+    if arguments.chars().nth(LONGEST_SHOWN).is_some() {
+        return None;
     }
     let guidance = format!("May {agent} call the tool {name} with these arguments?\n{arguments}");
-    Question { category: Category::UserVerification, ..Question::input(guidance) }
+    Some(Question { category: Category::UserVerification, ..Question::input(guidance) })
 }
 
 /// Whether people want a call to be made again.
@@ -83,8 +82,16 @@ pub(super) fn announcement(claimed: &Claimed, id: ClarificationId, asked: &Asked
     Some(Outgoing::Event { event, mandatory: false })
 }
 
-/// That a question has its end, for whoever listens.
-pub(crate) fn news(asked: &Clarification, status: ClarificationStatus, answer: Option<&Value>, by: &str) -> Outgoing {
+/// That a question has its end, for whoever listens; not if it came of such news itself.
+pub(crate) fn news(
+    asked: &Clarification,
+    status: ClarificationStatus,
+    answer: Option<&Value>,
+    by: &str,
+) -> Option<Outgoing> {
+    if asked.event_type.starts_with(TOPIC) {
+        return None;
+    }
     let payload = json!({
         "clarification_id": asked.id,
         "execution_id": asked.execution_id,
@@ -96,7 +103,7 @@ pub(crate) fn news(asked: &Clarification, status: ClarificationStatus, answer: O
     let topic = format!("{TOPIC}.{status}.{}", asked.agent);
     let mut event = Event::new(topic, "clarifications", asked.trace_id, payload);
     event.event_id = EventId::derived(&["clarified", &asked.id.to_string()]);
-    Outgoing::Event { event, mandatory: false }
+    Some(Outgoing::Event { event, mandatory: false })
 }
 
 /// The question as a message to the person with whom the agent talks.

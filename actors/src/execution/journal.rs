@@ -111,9 +111,24 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// The journal of a claimed attempt.
-    pub(crate) fn new(state: Arc<dyn State>, claimed: &Claimed, on_unknown: OnUnknown, pulse: Arc<Pulse>) -> Self {
+    pub(crate) fn new(state: Arc<dyn State>, claimed: &Claimed, pulse: Arc<Pulse>) -> Self {
         let (fence, attempt, replay) = (claimed.fence, claimed.attempt, claimed.journal.clone().into());
-        Self { state, fence, attempt, replay, next: 0, unsettled: None, asked: Vec::new(), on_unknown, pulse }
+        Self {
+            state,
+            fence,
+            attempt,
+            replay,
+            next: 0,
+            unsettled: None,
+            asked: Vec::new(),
+            on_unknown: OnUnknown::Ask,
+            pulse,
+        }
+    }
+
+    /// What becomes of a call that broke off and must not be made twice.
+    pub(crate) fn on_unknown(&mut self, then: OnUnknown) {
+        self.on_unknown = then;
     }
 
     /// How many steps were made or replayed.
@@ -262,7 +277,7 @@ impl Journal {
         if step.status == StepStatus::Unknown {
             return Err(self.unknown(seq, &ask.name, "broke off"));
         }
-        if ask.effect == Effect::AtMostOnce {
+        if step.effect == Effect::AtMostOnce {
             self.unsettled = Some(Settled {
                 attempt: self.attempt,
                 seq,

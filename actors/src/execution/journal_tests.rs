@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use greenroom_config::spec::OnUnknown;
 use greenroom_contract::{
     Event, NodeId, TraceId,
     execution::{Effect, Step, StepKind},
@@ -50,7 +49,7 @@ async fn an_intention_that_a_crash_kept_from_being_written_leaves_a_gap_and_the_
     let accepted = state.accept(Arrival { agent, version: "v1".to_owned(), event, claim }).await;
     let Ok(Accepted::Claimed(mut claimed)) = accepted else { panic!("it is claimed at once") };
     claimed.journal = vec![before(0, "a", StepStatus::Intended), before(2, "c", StepStatus::Settled)];
-    let mut journal = Journal::new(state, &claimed, OnUnknown::Ask, Arc::new(Pulse::new(Time::runtime())));
+    let mut journal = Journal::new(state, &claimed, Arc::new(Pulse::new(Time::runtime())));
     assert_eq!(journal.effect_before(0, StepKind::Tool, "a"), Some(Effect::None));
     assert_eq!(journal.effect_before(1, StepKind::Tool, "b"), None, "of it nothing is known");
     assert_eq!(journal.effect_before(2, StepKind::Tool, "c"), Some(Effect::None));

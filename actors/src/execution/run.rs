@@ -107,7 +107,7 @@ pub async fn run(assignment: Assignment) -> Ending {
     let progress = Progress::enter(ports.table.clone(), &parent, fence.execution, event.trace_id, Arc::clone(&pulse));
     progress.begin("beginning".to_owned(), BEGINNING);
     let mut context = Context {
-        journal: Journal::new(Arc::clone(&ports.state), &claimed, kit.spec.limits.on_unknown, Arc::clone(&pulse)),
+        journal: Journal::new(Arc::clone(&ports.state), &claimed, Arc::clone(&pulse)),
         claimed,
         kit,
         ports: Arc::clone(&ports),
@@ -138,6 +138,7 @@ async fn attempt_once(context: &mut Context) -> Result<Value, Trouble> {
     }
     let kit = Arc::clone(&context.kit);
     let limit = kit.spec.limits.timeout.0;
+    context.journal.on_unknown(kit.spec.limits.on_unknown);
     context.between_calls();
     match tokio::time::timeout(limit, kit.behaviour.perform(context)).await {
         Ok(result) => result,

@@ -42,19 +42,19 @@ impl Context {
         let known = self.tools();
         let mut answers = Vec::with_capacity(wanted.len());
         while answers.len() < wanted.len() {
-            let room = self.check_going()?;
+            self.check_going()?;
             let rest = &wanted[answers.len()..];
-            let effects: Vec<Effect> =
-                rest.iter().enumerate().map(|(ahead, ask)| self.effect(&known, ahead, ask)).collect();
             let tools = Arc::clone(&self.kit.outfit.tools);
-            if tools.confirms(&rest[0].name)
-                && let Some(refused) = self.get_permission(&rest[0]).await?
-            {
+            if let Some(refused) = self.get_permission(&*tools, &rest[0]).await? {
                 answers.push(refused);
                 continue;
             }
-            let alone = |ask: &&ToolUse| tools.confirms(&ask.name);
-            let together = rest.iter().position(|ask| alone(&ask)).map_or(rest.len(), |at| at.max(1));
+            let room = self.check_going()?;
+            let effects: Vec<Effect> =
+                rest.iter().enumerate().map(|(ahead, ask)| self.effect(&known, ahead, ask)).collect();
+            // Who needs a permission, and whoever is not known to need none, has its turn alone.
+            let alone = |ask: &ToolUse| tools.confirms(&ask.name) != Some(false);
+            let together = rest.iter().position(alone).map_or(rest.len(), |at| at.max(1));
             let repeatable = effects.iter().take(together).take_while(|effect| may_run_beside_others(**effect)).count();
             let now = repeatable.clamp(1, SIDE_BY_SIDE.min(room));
             let outcomes = match now {
@@ -77,23 +77,35 @@ impl Context {
         Ok(answers)
     }
 
-    /// A call that was made before a restart keeps its effect, also while its server is not back yet. A tool that does
-    /// not exist is an answer too, and journaled, so that a resume goes the same way.
+    /// A call that was made before a restart keeps its effect, also while its server is not back yet. One of a tool that is
+    /// known and not there now may come to it all the same. A tool that does not exist is an answer too, and journaled, so
+    /// that a resume goes the same way.
     fn effect(&self, known: &[ToolSpec], ahead: usize, wanted: &ToolUse) -> Effect {
         let listed = || known.iter().find(|tool| tool.name == wanted.name).map(|tool| tool.effect);
-        self.journal.effect_before(ahead, StepKind::Tool, &wanted.name).or_else(listed).unwrap_or(Effect::None)
+        let unlisted = || match self.kit.outfit.tools.confirms(&wanted.name) {
+            Some(_) => Effect::AtMostOnce,
+            None => Effect::None,
+        };
+        self.journal.effect_before(ahead, StepKind::Tool, &wanted.name).or_else(listed).unwrap_or_else(unlisted)
     }
 
-    /// Asks people whether a call may be made, with exactly these arguments: the step's fingerprint is of them, so that an
-    /// answer is good for no other call. Returns what the model is told when it may not.
-    async fn get_permission(&mut self, wanted: &ToolUse) -> Result<Option<Answer>, Trouble> {
+    /// Asks people whether a call may be made, where it needs that, with exactly these arguments: the step's fingerprint is of
+    /// them, so that an answer is good for no other call. Returns what the model is told when it may not.
+    async fn get_permission(&mut self, tools: &dyn tool::Toolset, wanted: &ToolUse) -> Result<Option<Answer>, Trouble> {
+        // Who was asked before a restart was asked, whether or not the tool is there now.
+        let asked = self.journal.ahead(StepKind::Ask).is_some_and(|(name, _)| name == wanted.name);
+        if !asked && tools.confirms(&wanted.name) != Some(true) {
+            return Ok(None);
+        }
+        let Some(question) = clarify::approval(&self.claimed.agent, &wanted.name, &wanted.input) else {
+            let why = "a person has to allow this call, and its arguments are too long to be shown to one";
+            return Ok(Some(Answer::error(why)));
+        };
         let ask = Ask { kind: StepKind::Ask, ..ask(wanted, Effect::None) };
-        let question = clarify::approval(&self.claimed.agent, &wanted.name, &wanted.input);
         let outcome = self.journal.step(ask, |_| async { Outcome::asks(Purpose::Approval, question) }).await?;
         if self.journal.has_asked() {
             return Err(Trouble::Waiting);
         }
-        self.check_going()?;
         Ok((!clarify::is_granted(&outcome.result)).then(|| Answer::error("a person was asked, and refused this call")))
     }
 
@@ -116,6 +128,13 @@ impl Context {
         self.progress.begin(format!("tool {}", wanted.name), call.timeout + SILENCE_NET);
         let (tools, progress) = (Arc::clone(&self.kit.outfit.tools), &self.progress);
         let ask = ask(wanted, effect);
+        if tools.confirms(&wanted.name).is_none() {
+            // It may come to be known at any moment, and to need a permission.
+            let unknown = Answer::error(tool::Error::Unknown { name: wanted.name.clone() }.to_string());
+            let outcome =
+                Outcome { status: StepStatus::Failed, result: to_json(&unknown), usage: None, cost: None, asks: None };
+            return self.journal.step(ask, |_| async { outcome }).await;
+        }
         self.journal
             .step(
                 ask,

@@ -36,7 +36,7 @@ impl Orchestrator {
         let status = ClarificationStatus::Answered;
         let decision = Decision {
             step: clarify::ending(&asked, Some(&answer)),
-            outbox: vec![clarify::news(&asked, status, Some(&answer), &by)],
+            outbox: clarify::news(&asked, status, Some(&answer), &by).into_iter().collect(),
             status,
             answer: Some(answer),
             by,

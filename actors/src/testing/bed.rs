@@ -169,8 +169,8 @@ impl Toolset for NoTools {
         Vec::new()
     }
 
-    fn confirms(&self, _: &str) -> bool {
-        false
+    fn confirms(&self, _: &str) -> Option<bool> {
+        Some(false)
     }
 
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, tool::Error>> {

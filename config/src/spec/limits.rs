@@ -41,6 +41,7 @@ pub struct Limits {
     pub budget_usd: BudgetUsd,
     /// What becomes of an execution when a call broke off that must not be made twice, so that nobody knows whether it
     /// happened.
+    #[serde(skip_serializing_if = "is_ask")]
     #[garde(skip)]
     pub on_unknown: OnUnknown,
 }
@@ -119,6 +120,10 @@ pub struct BudgetUsd {
     #[serde(default, skip_serializing_if = "is_stop")]
     #[garde(skip)]
     pub when_spent: WhenSpent,
+}
+
+fn is_ask(then: &OnUnknown) -> bool {
+    *then == OnUnknown::Ask
 }
 
 fn is_stop(when: &WhenSpent) -> bool {

@@ -72,10 +72,10 @@ impl Toolset for Set {
         })
     }
 
-    fn confirms(&self, name: &str) -> bool {
-        // By the name alone: whether its server is up now does not matter.
-        let Some((source, own_name)) = self.names.resolve(name) else { return false };
-        source != BUILTIN && self.servers.get(source - 1).is_some_and(|server| server.confirms(&own_name))
+    fn confirms(&self, name: &str) -> Option<bool> {
+        // By the name, once its tool was listed: whether its server is up now does not matter.
+        let (source, own_name) = self.names.resolve(name)?;
+        Some(source != BUILTIN && self.servers.get(source - 1).is_some_and(|server| server.confirms(&own_name)))
     }
 
     fn degraded(&self) -> Vec<String> {

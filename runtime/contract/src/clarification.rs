@@ -64,8 +64,10 @@ impl Question {
         }
         match self.category {
             Category::MultipleChoice => {
-                let word = answer.as_str().unwrap_or_default().trim();
-                let chosen = self.options.iter().find(|option| option.eq_ignore_ascii_case(word));
+                let said = answer.as_str().map_or_else(|| answer.to_string(), |text| text.trim().to_owned());
+                let same = |option: &&String| option.as_str() == said;
+                let alike = |option: &&String| option.eq_ignore_ascii_case(&said);
+                let chosen = self.options.iter().find(same).or_else(|| self.options.iter().find(alike));
                 let wanted = || format!("the answer is one of: {}", self.options.join(", "));
                 chosen.map(|option| Value::from(option.as_str())).ok_or_else(wanted)
             }
@@ -101,6 +103,8 @@ pub struct Clarification {
     pub agent: AgentId,
     /// The workflow.
     pub trace_id: TraceId,
+    /// The topic of the event that the execution handles.
+    pub event_type: String,
     /// The attempt that asks.
     pub attempt: u32,
     /// Its step that asks: the answer settles it.
@@ -142,6 +146,8 @@ mod tests {
     fn an_answer_is_read_as_its_question_wants_it() {
         let read = |category, answer| asked(category).read(&answer);
         assert_eq!(read(Category::MultipleChoice, json!(" ship IT ")), Ok(json!("Ship it")));
+        let numbers = Question::choice("?", ["41", "a", "A"]);
+        assert_eq!((numbers.read(&json!(41)), numbers.read(&json!("A"))), (Ok(json!("41")), Ok(json!("A"))));
         assert_eq!(read(Category::UserVerification, json!("No")), Ok(json!(false)));
         assert_eq!(read(Category::UserVerification, json!(true)), Ok(json!(true)));
         assert_eq!(read(Category::Input, json!(" 42 ")), Ok(json!("42")));

@@ -17,12 +17,15 @@ use crate::{
     row::NewRow,
 };
 
+/// Nobody waits for longer: a hundred years.
+const LONGEST_WAIT_S: u64 = 100 * 366 * 24 * 3600;
+
 /// The list of questions.
 pub(crate) const LIST: List = List('c');
 
 /// The columns of a question, in the order in which they are read. `c` is its row, `e` its execution's.
 pub(crate) const COLUMNS: &str = "c.seq, c.id, e.id, c.agent, e.trace_id, c.attempt, c.step, c.purpose, c.status, \
-     c.asked_at, c.expires_at, c.answered_by, c.answered_at, c.question, c.answer";
+     c.asked_at, c.expires_at, c.answered_by, c.answered_at, c.question, c.answer, e.event_type";
 
 /// A wait, ready to be written.
 pub(crate) struct NewWait {
@@ -53,8 +56,10 @@ impl NewWait {
 impl NewQuestion {
     fn prepare(asked: Asked) -> Result<Self> {
         let Asked { seq, purpose, question } = asked;
-        let expires_in_ms =
-            question.expires_in_s.map(|secs| i64::try_from(secs.saturating_mul(1000)).unwrap_or(i64::MAX));
+        let expires_in_ms = question
+            .expires_in_s
+            .map(|secs| secs.min(LONGEST_WAIT_S))
+            .map(|secs| i64::try_from(secs.saturating_mul(1000)).unwrap_or(i64::MAX));
         let body = codec::encode_json(&question).map_err(corrupt("a question"))?;
         Ok(Self { seq, purpose, expires_in_ms, body })
     }
@@ -85,8 +90,8 @@ impl NewDecision {
         if !matches!(status, ClarificationStatus::Answered | ClarificationStatus::Expired) {
             return Err(conflict(format!("a question is not decided as {status}")));
         }
-        if step == StepStatus::Intended {
-            return Err(conflict("a step settles as settled, failed or unknown"));
+        if !matches!(step, StepStatus::Settled | StepStatus::Failed) {
+            return Err(conflict("with its question's end a step is settled or failed"));
         }
         Ok(Self {
             status,
@@ -120,6 +125,7 @@ pub(crate) struct RawClarification {
     pub(crate) answered_at: Option<i64>,
     pub(crate) question: Stored,
     pub(crate) answer: Option<Stored>,
+    pub(crate) event_type: String,
 }
 
 impl RawClarification {
@@ -131,6 +137,7 @@ impl RawClarification {
             execution_id: self.execution_id,
             agent: self.agent,
             trace_id: self.trace_id,
+            event_type: self.event_type,
             attempt: self.attempt,
             seq: self.seq,
             purpose: self.purpose,

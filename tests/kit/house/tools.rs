@@ -27,8 +27,8 @@ impl Toolset for Tools {
         vec![spec("look", Effect::None), spec("act", Effect::AtMostOnce), spec("peek", Effect::Idempotent)]
     }
 
-    fn confirms(&self, _: &str) -> bool {
-        false
+    fn confirms(&self, _: &str) -> Option<bool> {
+        Some(false)
     }
 
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, Error>> {

@@ -46,7 +46,9 @@ pub(super) fn call(input: &Value, answer_within_s: Option<u64>) -> Answer {
     }
     let options: Vec<&str> = match input.get("options") {
         None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(options)) => options.iter().filter_map(Value::as_str).map(str::trim).collect(),
+        Some(Value::Array(options)) if options.iter().all(Value::is_string) => {
+            options.iter().filter_map(Value::as_str).map(str::trim).collect()
+        }
         Some(_) => return Answer::error("options are a list of texts"),
     };
     let bad = |option: &&str| option.is_empty() || option.chars().count() > LONGEST_OPTION;
@@ -88,6 +90,7 @@ mod tests {
             json!({ "question": 7 }),
             json!({ "question": "x".repeat(LONGEST_TEXT + 1) }),
             json!({ "question": "?", "options": "red" }),
+            json!({ "question": "?", "options": [1, 2] }),
             json!({ "question": "?", "options": ["red", ""] }),
             json!({ "question": "?", "options": ["x".repeat(76)] }),
             json!({ "question": "?", "options": many }),

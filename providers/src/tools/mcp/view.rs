@@ -66,12 +66,13 @@ impl View {
         }
     }
 
-    /// Calls a tool by the server's own name for it. A tool that may be silent for longer than the call allows has signs
-    /// of life given for it meanwhile: its own limit is the one that counts.
+    /// Whether a person has to allow each call of this tool, by the server's own name for it.
     pub(in crate::tools) fn confirms(&self, own_name: &str) -> bool {
         self.rules.confirms(own_name)
     }
 
+    /// Calls a tool by the server's own name for it. A tool that may be silent for longer than the call allows has signs
+    /// of life given for it meanwhile: its own limit is the one that counts.
     pub(in crate::tools) async fn call(&self, own_name: &str, call: Call) -> Result<Answer, Error> {
         let Some(server) = self.server() else {
             let reason = format!("the tool server {:?} was closed", self.name);

@@ -161,8 +161,9 @@ pub trait Toolset: Send + Sync + 'static {
         self.list().into_iter().map(|tool| tool.name).collect()
     }
 
-    /// Whether a person has to allow each call of this tool. Who calls asks first.
-    fn confirms(&self, name: &str) -> bool;
+    /// Whether a person has to allow each call of this tool; `None` if no such tool is known now. Who calls asks first, and
+    /// does not call what is not known.
+    fn confirms(&self, name: &str) -> Option<bool>;
 
     /// Calls a tool.
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, Error>>;

@@ -12,10 +12,12 @@ use crate::{
     http::{Params, Problem, ask},
 };
 
+const QUARTER_S: i64 = 15 * 60;
+
 /// What was spent since a moment.
 #[derive(Serialize)]
 pub(super) struct Account {
-    /// From here on, as the store counts: by quarters of an hour.
+    /// From here on: the beginning of a quarter of an hour.
     since: Timestamp,
     /// By agent; who spent nothing is left out.
     items: Vec<Item>,
@@ -38,6 +40,8 @@ pub(super) async fn show(State(doors): State<Arc<Doors>>, params: Params) -> Res
         now.start_of_day().map_or(now.timestamp(), |day| day.timestamp())
     };
     let since = params.one("since")?.unwrap_or_else(today);
+    // The store counts by quarters of an hour.
+    let since = Timestamp::from_second(since.as_second().div_euclid(QUARTER_S) * QUARTER_S).unwrap_or(since);
     let agent: Option<AgentId> = params.one("agent")?;
     let all = ask("the store", doors.state.usage(since)).await?.into_iter();
     let wanted = all.filter(|(name, _)| agent.as_ref().is_none_or(|agent| agent == name));

@@ -21,6 +21,7 @@ pub(crate) fn question(id: ClarificationId) -> Clarification {
         execution_id: execution.id,
         agent: execution.agent,
         trace_id: execution.trace_id,
+        event_type: execution.event_type,
         attempt: 1,
         seq: 1,
         purpose: Purpose::Tool,

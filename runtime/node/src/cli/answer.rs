@@ -13,9 +13,13 @@ use super::{
 
 const WITHIN: Duration = Duration::from_secs(15);
 
-/// Answers a question. A JSON value is taken as one; anything else is a text.
+/// Answers a question. What begins like a JSON object, list or text is taken as one; anything else is a text as it stands.
 pub(super) fn answer(client: &Client, id: &str, answer: &str, by: &str, as_json: bool) -> Result<(), Exit> {
-    let answer = serde_json::from_str(answer).unwrap_or_else(|_| Value::String(answer.to_owned()));
+    let text = || Value::String(answer.to_owned());
+    let answer = match answer.trim_start().starts_with(['{', '[', '"']) {
+        true => serde_json::from_str(answer).unwrap_or_else(|_| text()),
+        false => text(),
+    };
     let path = format!("/v1/clarifications/{}/answer", encoded(id));
     let (_, told) = client.call(Method::POST, &path, Some(&json!({ "answer": answer, "by": by })), &[], WITHIN)?;
     if as_json {
@@ -43,12 +47,15 @@ pub(super) fn list(client: &Client, agent: Option<&str>, as_json: bool) -> Resul
                 word("clarification_id"),
                 word("agent"),
                 word("asked_at"),
-                output::one_line(&word("user_guidance"), 70),
+                output::one_line(&output::plain(&word("user_guidance")), 70),
                 wanted(one),
             ]
         })
         .collect();
     output::answer(output::table(&["ID", "AGENT", "ASKED", "QUESTION", "ANSWER"], &rows));
+    if list["next_cursor"].is_string() {
+        output::note("There are more; --json has the cursor, or ask for those of one --agent.");
+    }
     if !rows.is_empty() {
         output::note("Answer one: greenroom answer ID ANSWER.");
     }
@@ -60,7 +67,7 @@ pub(super) fn of(client: &Client, execution: &str) -> Result<(), Exit> {
     let list = client.get(&format!("/v1/clarifications?status=open&execution_id={}", encoded(execution)))?;
     for one in list["items"].as_array().into_iter().flatten() {
         let word = |key: &str| one[key].as_str().unwrap_or_default();
-        output::note(format_args!("? {}", word("user_guidance")));
+        output::note(format_args!("? {}", output::plain(word("user_guidance")).replace('\n', "\n  ")));
         output::note(format_args!("  greenroom answer {} {}", word("clarification_id"), wanted(one)));
     }
     Ok(())

@@ -35,6 +35,11 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
+/// A text of somebody else's without what could steer a terminal; its lines stay.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || *c == '\n').collect()
+}
+
 /// The first line of a text, cut to a width.
 pub(super) fn one_line(text: &str, width: usize) -> String {
     let first = text.lines().next().unwrap_or_default();

@@ -216,5 +216,6 @@ fn read(row: &PgRow) -> Job<RawClarification> {
         answered_at: row.get_at(12)?,
         question: row.stored(13)?,
         answer: row.maybe_stored(14)?,
+        event_type: row.get_at(15)?,
     })
 }

@@ -180,5 +180,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RawClarification> {
         answered_at: row.get(12)?,
         question: row.get(13)?,
         answer: row.get(14)?,
+        event_type: row.get(15)?,
     })
 }

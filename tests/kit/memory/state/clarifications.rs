@@ -88,6 +88,7 @@ impl Tables {
                 execution_id: row.id,
                 agent: row.agent.clone(),
                 trace_id: row.event.trace_id,
+                event_type: row.event.event_type.clone(),
                 attempt,
                 seq: asked.seq,
                 purpose: asked.purpose,

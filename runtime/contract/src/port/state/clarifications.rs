@@ -41,7 +41,7 @@ pub struct Decision {
     pub answer: Option<Value>,
     /// Who gave it.
     pub by: String,
-    /// How the step that asked ends: `settled`, `failed` or `unknown`, and its result.
+    /// How the step that asked ends: `settled` or `failed`, and its result.
     pub step: (StepStatus, Value),
     /// Events to send.
     pub outbox: Vec<Outgoing>,

@@ -88,7 +88,7 @@ impl Toolset for Tools {
         self.inner.list()
     }
 
-    fn confirms(&self, name: &str) -> bool {
+    fn confirms(&self, name: &str) -> Option<bool> {
         self.inner.confirms(name)
     }
 
