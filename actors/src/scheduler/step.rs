@@ -101,7 +101,8 @@ fn passed(times: &Timetable, anchor: Timestamp, due_at: Timestamp, now: Timestam
         }
         count = count.saturating_add(1);
         let from = if count == MOST_COUNTED { leap(due_at, time, now) } else { time };
-        at = times.next(anchor, from);
+        // A timetable that stood still would be asked for ever.
+        at = times.next(anchor, from).filter(|next| *next > time);
     }
     Passed { newest, count, next_at: at }
 }

@@ -205,6 +205,8 @@ async fn trigger(store: &PostgresState, agent: AgentId, firing: NewFiring) -> Re
     let call = calling::<Firing, _>(move |conn, now| {
         let (agent, planned) = (agent.clone(), Arc::clone(&planned));
         Box::pin(async move {
+            // What is over is noted also where nothing but operators fires it.
+            look_at(conn, &agent).await?;
             let written = planned.write(conn, &agent, (FiringStatus::Fired, true), now).await?;
             written.ok_or_else(|| conflict(format!("{agent} has fired at this very time already")).into())
         })
@@ -233,8 +235,8 @@ async fn next_waiting(store: &PostgresState, agent: AgentId) -> Result<Option<Wa
 
 async fn release(store: &PostgresState, agent: AgentId, due_at: Timestamp, event: Event) -> Result<bool> {
     const HOLD: &str = "SELECT 1 FROM schedules WHERE agent = $1 FOR UPDATE";
-    const SQL: &str =
-        "UPDATE firings SET status = 'fired', open = true WHERE agent = $1 AND due_at = $2 AND status = 'waiting'";
+    const SQL: &str = "UPDATE firings SET status = 'fired', open = true WHERE agent = $1 AND due_at = $2 AND status = 'waiting' \
+         AND NOT EXISTS (SELECT 1 FROM schedules s WHERE s.agent = $1 AND s.paused_since IS NOT NULL)";
     let row = Arc::new(NewRow::event(&event, Some(agent.clone()), true)?);
     let lane = key(agent.as_str());
     let call = calling::<bool, _>(move |conn, now| {

@@ -203,9 +203,13 @@ async fn trigger(store: &SqliteState, agent: AgentId, firing: NewFiring) -> Resu
     let planned = Planned::new(&agent, firing)?;
     let now = store.now();
     store
-        .write(move |conn| match planned.write(conn, &agent, FiringStatus::Fired, true, now)? {
-            Some(firing) => Ok(firing),
-            None => refuse(conflict(format!("{agent} has fired at this very time already"))),
+        .write(move |conn| {
+            // What is over is noted also where nothing but operators fires it.
+            look_at(conn, &agent)?;
+            match planned.write(conn, &agent, FiringStatus::Fired, true, now)? {
+                Some(firing) => Ok(firing),
+                None => refuse(conflict(format!("{agent} has fired at this very time already"))),
+            }
         })
         .await
 }
@@ -231,8 +235,8 @@ async fn next_waiting(store: &SqliteState, agent: AgentId) -> Result<Option<Wait
 }
 
 async fn release(store: &SqliteState, agent: AgentId, due_at: Timestamp, event: Event) -> Result<bool> {
-    const SQL: &str =
-        "UPDATE firings SET status = 'fired', open = 1 WHERE agent = ?1 AND due_at = ?2 AND status = 'waiting'";
+    const SQL: &str = "UPDATE firings SET status = 'fired', open = 1 WHERE agent = ?1 AND due_at = ?2 AND status = 'waiting' \
+         AND NOT EXISTS (SELECT 1 FROM schedules s WHERE s.agent = ?1 AND s.paused_since IS NOT NULL)";
     let row = NewRow::event(&event, Some(agent.clone()), true)?;
     let now = store.now();
     store

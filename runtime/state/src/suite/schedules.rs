@@ -199,6 +199,11 @@ pub async fn a_firing_waits_for_its_turn(stage: Stage) {
     assert_eq!(fired(&stage, &daily, IfBusy::Fire).await.status, FiringStatus::Fired);
     assert_eq!(done(&stage, &daily).await.len(), 2);
     assert_eq!(stage.state.next_waiting(&daily).await.unwrap().unwrap().due_at, third.due_at);
+    for (paused, released) in [(true, false), (false, true)] {
+        stage.state.pause_schedule(&daily, paused).await.unwrap();
+        let went = stage.state.release_firing(&daily, third.due_at, again(&third)).await.unwrap();
+        assert_eq!(went, released, "a pause holds what waits");
+    }
 }
 
 /// With the schedule goes what waits for its turn; what has gone out goes on.

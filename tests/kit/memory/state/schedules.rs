@@ -144,7 +144,8 @@ impl Tables {
     }
 
     fn release_firing(&mut self, agent: &AgentId, due_at: i64, event: Event, now: i64) -> bool {
-        let busy = self.is_busy(agent);
+        let held = self.schedules.get(agent).is_some_and(|row| row.paused_since.is_some());
+        let busy = held || self.is_busy(agent);
         let waits = |fired: &&mut Fired| !busy && fired.status == FiringStatus::Waiting;
         let Some(fired) = self.firings.get_mut(&(agent.clone(), due_at)).filter(waits) else { return false };
         fired.status = FiringStatus::Fired;
