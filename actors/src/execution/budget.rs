@@ -61,7 +61,7 @@ impl Context {
                 // A run before this one has asked here, or was about to.
                 self.ask_for_more("it was found so before a restart").await?;
             }
-            // A call that was begun before a restart had its money: nobody is asked in its place.
+            // A call that was begun before a restart has this place in the journal, where no question can stand.
             let begun = self.journal.ahead(StepKind::Llm).is_some();
             let asks = self.spec().limits.budget_usd.when_spent == WhenSpent::Ask && !begun;
             match self.find_affordable(request).await? {

@@ -1,6 +1,6 @@
 //! Schedules, as the scheduler and the doors see them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use greenroom_config::{AgentSpec, Role};
 use greenroom_contract::{
@@ -54,12 +54,10 @@ impl Orchestrator {
 
     pub(super) async fn all_schedules(&self) -> Result<Vec<ScheduleView>, Error> {
         let scheduled = in_time(self.inner.ports.state.schedules()).await?;
+        let rows: HashMap<&AgentId, &ScheduleRow> = scheduled.rows.iter().map(|row| (&row.agent, row)).collect();
         let mut agents = self.scheduled_agents();
         agents.sort_by(|a, b| a.name.cmp(&b.name));
-        let view = |spec: Arc<AgentSpec>| {
-            let row = scheduled.rows.iter().find(|row| row.agent == spec.name);
-            view(&spec, row, scheduled.now)
-        };
+        let view = |spec: Arc<AgentSpec>| view(&spec, rows.get(&spec.name).copied(), scheduled.now);
         Ok(agents.into_iter().filter_map(view).collect())
     }
 

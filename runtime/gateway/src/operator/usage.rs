@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use greenroom_contract::{AgentId, MicroUsd, port::state::Spent};
+use greenroom_contract::{
+    AgentId, MicroUsd,
+    clock::{from_millis, to_millis},
+    port::state::{Spent, USAGE_BUCKET_MS},
+};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
@@ -11,8 +15,6 @@ use crate::{
     Doors,
     http::{Params, Problem, ask},
 };
-
-const QUARTER_S: i64 = 15 * 60;
 
 /// What was spent since a moment.
 #[derive(Serialize)]
@@ -40,8 +42,7 @@ pub(super) async fn show(State(doors): State<Arc<Doors>>, params: Params) -> Res
         now.start_of_day().map_or(now.timestamp(), |day| day.timestamp())
     };
     let since = params.one("since")?.unwrap_or_else(today);
-    // The store counts by quarters of an hour.
-    let since = Timestamp::from_second(since.as_second().div_euclid(QUARTER_S) * QUARTER_S).unwrap_or(since);
+    let since = from_millis(to_millis(since).div_euclid(USAGE_BUCKET_MS) * USAGE_BUCKET_MS);
     let agent: Option<AgentId> = params.one("agent")?;
     let all = ask("the store", doors.state.usage(since)).await?.into_iter();
     let wanted = all.filter(|(name, _)| agent.as_ref().is_none_or(|agent| agent == name));

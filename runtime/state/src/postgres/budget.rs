@@ -3,7 +3,7 @@
 use greenroom_contract::{
     MicroUsd, NodeId,
     clock::to_millis,
-    port::state::{Error, Reservation, Reserved, Result},
+    port::state::{Error, Reservation, Reserved, Result, USAGE_BUCKET_MS},
 };
 use jiff::Timestamp;
 
@@ -12,7 +12,6 @@ use super::{
     columns::{Columns, int4},
     fault::Fault,
     store::PostgresState,
-    usage::BUCKET_MS,
 };
 use crate::refusal::int;
 
@@ -32,7 +31,7 @@ pub(super) async fn reserve(store: &PostgresState, wanted: Reservation) -> Resul
             let held = sqlx::query(ALONE).bind(id).bind(int(fence.epoch)).fetch_optional(&mut *conn).await?;
             let Some(held) = held else { return Err(Error::Fenced.into()) };
             let (execution, agent): (i64, &str) = (held.get_at(0)?, held.get_at(1)?);
-            let first = to_millis(wanted.since).div_euclid(BUCKET_MS);
+            let first = to_millis(wanted.since).div_euclid(USAGE_BUCKET_MS);
             let query = sqlx::query(RESERVE).bind(agent).bind(first).bind(execution).bind(int4(wanted.attempt));
             let query = query.bind(int4(wanted.seq)).bind(wanted.amount.0).bind(wanted.most.0);
             let sums = query.fetch_one(conn).await?;

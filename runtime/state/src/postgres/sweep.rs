@@ -4,12 +4,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use greenroom_contract::{
     clock::{from_millis, to_millis},
-    port::state::{Result, Swept, long_ago},
+    port::state::{Result, Swept, USAGE_BUCKET_MS, long_ago},
 };
 use jiff::Timestamp;
 use sqlx::PgConnection;
 
-use super::{ask::calling, columns::Columns, fault::Job, options::Now, store::PostgresState, usage::BUCKET_MS};
+use super::{ask::calling, columns::Columns, fault::Job, options::Now, store::PostgresState};
 
 /// How long an execution's name is kept before the execution goes. No statement takes so long.
 const SETTLES_MS: i64 = 60_000;
@@ -127,7 +127,7 @@ async fn others(conn: &mut PgConnection, ages: Ages, mut swept: Swept) -> Job<Sw
         Ok(gone)
     };
     let (dead_letters, versions) = (some(LETTERS, before).await?, some(VERSIONS, before).await?);
-    let others = some(USAGE, long_ago / BUCKET_MS).await? + some(NAMES_GONE, long_ago).await?;
+    let others = some(USAGE, long_ago / USAGE_BUCKET_MS).await? + some(NAMES_GONE, long_ago).await?;
     let others = others + some(NODES, before).await? + some(FIRINGS, before).await?;
     // What the autovacuum makes free is used again; PostgreSQL gives little back to the file system.
     Ok(Swept { dead_letters, versions, others, ..swept })

@@ -5,7 +5,7 @@ use greenroom_contract::{
     clock::to_millis,
     port::{
         llm::Usage,
-        state::{Result, Spent},
+        state::{Result, Spent, USAGE_BUCKET_MS},
     },
 };
 use jiff::Timestamp;
@@ -13,16 +13,13 @@ use sqlx::postgres::PgRow;
 
 use super::{ask::calling, columns::Columns, store::PostgresState};
 
-/// A quarter of an hour: the midnight of every time zone begins one. The statements that settle divide by it too.
-pub(super) const BUCKET_MS: i64 = 15 * 60 * 1000;
-
 /// The sums since the beginning of the quarter of an hour in which `since` lies.
 pub(super) async fn usage(store: &PostgresState, since: Timestamp) -> Result<Vec<(AgentId, Spent)>> {
     const SQL: &str = "SELECT agent, sum(calls)::bigint, sum(input)::bigint, sum(output)::bigint, \
              sum(cache_read)::bigint, sum(cache_write)::bigint, sum(reasoning)::bigint, bool_or(estimated), \
              sum(cost)::bigint \
          FROM usage WHERE bucket >= $1 GROUP BY agent ORDER BY agent";
-    let first = to_millis(since).div_euclid(BUCKET_MS);
+    let first = to_millis(since).div_euclid(USAGE_BUCKET_MS);
     let call = calling::<Vec<(AgentId, Spent)>, _>(move |conn, _| {
         Box::pin(async move {
             let rows = sqlx::query(SQL).bind(first).fetch_all(conn).await?;

@@ -3,12 +3,12 @@
 use greenroom_contract::{
     MicroUsd, NodeId,
     clock::to_millis,
-    port::state::{Reservation, Reserved, Result},
+    port::state::{Reservation, Reserved, Result, USAGE_BUCKET_MS},
 };
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{job::run, journal::hold, store::SqliteState, usage::BUCKET_MS};
+use super::{job::run, journal::hold, store::SqliteState};
 
 pub(super) async fn reserve(store: &SqliteState, wanted: Reservation) -> Result<Reserved> {
     const OVER: &str = "DELETE FROM reservations WHERE agent = ?1 AND NOT EXISTS ( \
@@ -25,7 +25,7 @@ pub(super) async fn reserve(store: &SqliteState, wanted: Reservation) -> Result<
         .write(move |conn| {
             let held = hold(conn, wanted.fence)?;
             run(conn, OVER, [&held.agent])?;
-            let first = to_millis(wanted.since).div_euclid(BUCKET_MS);
+            let first = to_millis(wanted.since).div_euclid(USAGE_BUCKET_MS);
             let spent = conn.prepare_cached(SPENT)?.query_row(params![held.agent, first], |row| row.get(0))?;
             let reserved = conn.prepare_cached(RESERVED)?.query_row(params![held.agent, held.seq], |row| row.get(0))?;
             let decision = Reserved::decide(MicroUsd(spent), MicroUsd(reserved), wanted.amount, wanted.most);

@@ -2,12 +2,12 @@
 
 use greenroom_contract::{
     clock::{from_millis, to_millis},
-    port::state::{Result, Swept, long_ago},
+    port::state::{Result, Swept, USAGE_BUCKET_MS, long_ago},
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{job::run, store::SqliteState, usage::BUCKET_MS};
+use super::{job::run, store::SqliteState};
 
 /// Pages of the file that stay free for what comes next: 4 MiB. Those beyond go back to the file system.
 const SPARE_PAGES: i64 = 1024;
@@ -82,7 +82,7 @@ fn others(conn: &Connection, before: i64, long_ago: i64, limit: i64, swept: &mut
         Ok(gone)
     };
     let (dead_letters, versions) = (some(LETTERS, before)?, some(VERSIONS, before)?);
-    let others = some(USAGE, long_ago.div_euclid(BUCKET_MS))? + some(NAMES, long_ago)?;
+    let others = some(USAGE, long_ago.div_euclid(USAGE_BUCKET_MS))? + some(NAMES, long_ago)?;
     let others = others + some(NODES, before)? + some(FIRINGS, before)?;
     (swept.dead_letters, swept.versions, swept.others) = (dead_letters, versions, others);
     Ok(())

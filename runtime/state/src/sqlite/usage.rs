@@ -6,7 +6,7 @@ use greenroom_contract::{
     execution::Settled,
     port::{
         llm::Usage,
-        state::{Result, Spent},
+        state::{Result, Spent, USAGE_BUCKET_MS},
     },
 };
 use jiff::Timestamp;
@@ -14,9 +14,6 @@ use rusqlite::{Connection, params};
 
 use super::{columns, job::run, store::SqliteState};
 use crate::refusal::int;
-
-/// A quarter of an hour: the midnight of every time zone begins one.
-pub(super) const BUCKET_MS: i64 = 15 * 60 * 1000;
 
 /// Adds a settled step to its agent's account. `called` says whether it was a model call that came to its end.
 pub(super) fn count(conn: &Connection, agent: &str, now: i64, called: bool, step: &Settled) -> rusqlite::Result<()> {
@@ -36,7 +33,7 @@ pub(super) fn count(conn: &Connection, agent: &str, now: i64, called: bool, step
         SQL,
         params![
             agent,
-            now.div_euclid(BUCKET_MS),
+            now.div_euclid(USAGE_BUCKET_MS),
             called,
             int(usage.input),
             int(usage.output),
@@ -55,7 +52,7 @@ pub(super) async fn usage(store: &SqliteState, since: Timestamp) -> Result<Vec<(
     const SQL: &str = "SELECT agent, sum(calls), sum(input), sum(output), sum(cache_read), sum(cache_write), \
              sum(reasoning), max(estimated), sum(cost) \
          FROM usage INDEXED BY usage_bucket WHERE bucket >= ?1 GROUP BY agent ORDER BY agent";
-    let first = to_millis(since).div_euclid(BUCKET_MS);
+    let first = to_millis(since).div_euclid(USAGE_BUCKET_MS);
     store
         .read(move |conn| {
             let mut statement = conn.prepare_cached(SQL)?;

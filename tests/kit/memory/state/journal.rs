@@ -7,15 +7,12 @@ use greenroom_contract::{
     port::{
         llm::Usage,
         memory::{Memory, Remember},
-        state::{Checkpoint, CheckpointKey, Conclusion, Error, Finish, NewCheckpoint, Result, Spent},
+        state::{Checkpoint, CheckpointKey, Conclusion, Error, Finish, NewCheckpoint, Result, Spent, USAGE_BUCKET_MS},
     },
     status::{ExecutionStatus, StepStatus},
 };
 
 use super::tables::{Conversation, Tables, conflict};
-
-/// A quarter of an hour: the midnight of every time zone begins one.
-pub(super) const BUCKET_MS: i64 = 15 * 60 * 1000;
 
 impl Tables {
     pub(super) fn journal(
@@ -82,7 +79,7 @@ impl Tables {
         step.cost = settled.cost;
         step.duration_ms = Some(settled.duration_ms);
         if called || settled.usage.is_some() || settled.cost.is_some() {
-            let account = self.usage.entry((row.agent.clone(), now.div_euclid(BUCKET_MS))).or_default();
+            let account = self.usage.entry((row.agent.clone(), now.div_euclid(USAGE_BUCKET_MS))).or_default();
             count(account, called, settled.usage.unwrap_or_default());
             account.cost = account.cost + settled.cost.unwrap_or_default();
         }

@@ -7,15 +7,12 @@ use greenroom_contract::{
     page::{Page, PageRequest},
     port::{
         llm::Usage,
-        state::{ExecutionFilter, PendingRow, Result, Spent},
+        state::{ExecutionFilter, PendingRow, Result, Spent, USAGE_BUCKET_MS},
     },
     status::ExecutionStatus,
 };
 
-use super::{
-    journal::BUCKET_MS,
-    tables::{Row, Tables, conflict},
-};
+use super::tables::{Row, Tables, conflict};
 
 /// A list that is read in pages, by falling row number. Its letter keeps one list's cursors out of another's.
 pub(super) struct List(pub(super) char);
@@ -118,7 +115,7 @@ impl Tables {
     }
 
     pub(super) fn spent(&self, agent: &AgentId, since: i64) -> Spent {
-        let first = (agent.clone(), since.div_euclid(BUCKET_MS));
+        let first = (agent.clone(), since.div_euclid(USAGE_BUCKET_MS));
         let buckets = self.usage.range(first..).take_while(|((other, _), _)| other == agent);
         buckets.fold(Spent::default(), |sum, (_, bucket)| Spent {
             calls: sum.calls + bucket.calls,

@@ -3,11 +3,11 @@
 use greenroom_contract::{
     AgentId,
     clock::{from_millis, to_millis},
-    port::state::{Swept, long_ago},
+    port::state::{Swept, USAGE_BUCKET_MS, long_ago},
 };
 use serde_json::Value;
 
-use super::{journal::BUCKET_MS, tables::Tables};
+use super::tables::Tables;
 
 impl Tables {
     pub(super) fn sweep(&mut self, before: i64, limit: u32, now: i64) -> Swept {
@@ -42,7 +42,7 @@ impl Tables {
 
         let count = |tables: &Self| (tables.usage.len() + tables.swept.len() + tables.nodes.len()) as u64;
         let before_others = count(self);
-        self.usage.retain(|(_, bucket), _| *bucket >= long_ago.div_euclid(BUCKET_MS));
+        self.usage.retain(|(_, bucket), _| *bucket >= long_ago.div_euclid(USAGE_BUCKET_MS));
         self.swept.retain(|_, at| *at >= long_ago);
         self.nodes.retain(|_, until| *until >= before);
         swept.others = before_others - count(self) + self.sweep_firings(before);

@@ -29,7 +29,7 @@ pub use finish::{Checkpoint, CheckpointKey, Conclusion, Finish, NewCheckpoint};
 pub use inbox::{Accepted, Arrival, Claim, LEFT_TO_THE_QUEUE, Release};
 pub use nodes::NodeLease;
 pub use outbox::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Submission, Submitted};
-pub use questions::{DeadLetterFilter, ExecutionFilter, NewDeadLetter, Replayed, Spent};
+pub use questions::{DeadLetterFilter, ExecutionFilter, NewDeadLetter, Replayed, Spent, USAGE_BUCKET_MS};
 pub use schedules::{
     Fire, Firing, IfBusy, MOST_WAITING, NewFiring, ScheduleRow, Scheduled, Schedules, SetSchedule, WaitingFiring,
 };

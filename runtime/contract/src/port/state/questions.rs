@@ -50,6 +50,10 @@ pub struct NewDeadLetter {
     pub node: NodeId,
 }
 
+/// How finely spending is counted, in milliseconds: by quarters of an hour, because the midnight of every time zone begins
+/// one. PostgreSQL's statements that settle divide by it in their own text.
+pub const USAGE_BUCKET_MS: i64 = 15 * 60 * 1000;
+
 /// What an agent spent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Spent {
