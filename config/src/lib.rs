@@ -3,7 +3,6 @@
 
 mod address;
 pub mod diff;
-pub mod duration;
 pub mod env;
 pub mod load;
 pub mod node;
@@ -14,8 +13,8 @@ mod variable;
 pub mod watch;
 
 pub use diff::{Changes, diff};
-pub use duration::HumanDuration;
 pub use env::Environment;
+pub use greenroom_contract::duration::{self, HumanDuration};
 pub use load::{Definition, LoadError, Loaded, Problem, Refused, load, parse, provider_rules};
 pub use node::NodeConfig;
 pub use role::{Role, Roles};

@@ -96,6 +96,24 @@ impl ClarificationId {
     }
 }
 
+uuid_id!(
+    /// One run of a plan. It is its coordinator's execution under another name, so that either id leads to both.
+    PlanRunId,
+    "a plan run's id (a UUID)"
+);
+
+impl PlanRunId {
+    /// The run that a coordinator's execution is.
+    pub fn of(execution: ExecutionId) -> Self {
+        Self::from_bytes(*execution.as_bytes())
+    }
+
+    /// The coordinator's execution.
+    pub fn execution(self) -> ExecutionId {
+        ExecutionId::from_bytes(*self.as_bytes())
+    }
+}
+
 impl ExecutionId {
     /// The execution that `agent` makes of `event`: known at the door, before the inbox has the event.
     pub fn of(agent: &AgentId, event: EventId) -> Self {

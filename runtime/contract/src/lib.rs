@@ -3,11 +3,13 @@
 
 pub mod clarification;
 pub mod clock;
+pub mod duration;
 pub mod event;
 pub mod execution;
 pub mod id;
 pub mod money;
 pub mod page;
+pub mod plan;
 pub mod port;
 pub mod status;
 pub mod task;
@@ -15,8 +17,9 @@ pub mod topic;
 pub mod tree;
 
 pub use clock::Clock;
+pub use duration::HumanDuration;
 pub use event::{Event, Priority, ReplyTo};
-pub use id::{AgentId, ClarificationId, EventId, ExecutionId, NodeId, TraceId};
+pub use id::{AgentId, ClarificationId, EventId, ExecutionId, NodeId, PlanRunId, TraceId};
 pub use money::MicroUsd;
 pub use topic::TopicPattern;
 

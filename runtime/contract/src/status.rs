@@ -152,6 +152,60 @@ status!(
 );
 
 status!(
+    /// How far a plan run is.
+    PlanRunStatus {
+        /// Its plan is being made.
+        Planning = "planning",
+        /// Its plan is made, and a person has to allow it.
+        AwaitingApproval = "awaiting_approval",
+        /// Its steps are at work.
+        Running = "running",
+        /// It goes on when people have answered.
+        Waiting = "waiting",
+        /// It came to its result.
+        Succeeded = "succeeded",
+        /// It ended without one.
+        Failed = "failed",
+        /// It was ended by people.
+        Cancelled = "cancelled",
+    }
+);
+
+impl PlanRunStatus {
+    /// Whether nothing more will happen to the run.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+status!(
+    /// How far a step of a plan run is.
+    PlanStepStatus {
+        /// Its turn has not come.
+        Pending = "pending",
+        /// Its agent has it.
+        Running = "running",
+        /// People are asked what is to become of it.
+        Waiting = "waiting",
+        /// Its output is there.
+        Succeeded = "succeeded",
+        /// Its agent failed.
+        Failed = "failed",
+        /// It was not wanted: by its condition, or because the plan had come to its end before.
+        Skipped = "skipped",
+        /// The run ended while it was at work.
+        Cancelled = "cancelled",
+    }
+);
+
+impl PlanStepStatus {
+    /// Whether nothing more will happen to the step in this run.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled)
+    }
+}
+
+status!(
     /// What became of a firing of a schedule.
     FiringStatus {
         /// It went out to its agent.
