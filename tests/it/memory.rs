@@ -40,3 +40,31 @@ async fn an_agent_remembers_over_the_node_s_death_and_tells_no_other() {
     assert_eq!(other.json["output"], "nothing is kept in mind");
     node.stop().await;
 }
+
+/// What a continuous agent remembers under a pinned key stands in every later request, whatever falls out of its view.
+#[tokio::test]
+async fn what_is_pinned_among_memories_is_always_in_view() {
+    let (model, home) = (ModelServer::start().await, Home::new());
+    let file = agent(
+        "ada",
+        &model,
+        "limits: {history: 2}\nconversation: {pinned_memories: [\"profile/*\"]}\ntools: [{builtin: remember}]",
+    );
+    home.agent("ada", &file.replace("autonomous", "continuous"));
+    model.rule(|asked| {
+        let last = asked.body["messages"].as_array().and_then(|all| all.last()).cloned().unwrap_or_default();
+        match (asked.question().as_str(), last["role"] == "user") {
+            ("learn", true) => Reply::tool("remember", json!({"key": "profile/city", "text": "Oslo"})),
+            ("learn more", true) => Reply::tool("remember", json!({"key": "other", "text": "Rome"})),
+            _ => Reply::text(asked.body["messages"][0].to_string()),
+        }
+    });
+    let node = home.launch().start().await;
+    for question in ["learn", "learn more", "one", "two"] {
+        node.ask("ada", question).await.expect(200);
+    }
+    let told = node.ask("ada", "three").await.expect(200);
+    let prompt = told.json["output"].as_str().unwrap_or_default();
+    assert!(prompt.contains("# Always in mind\\n- profile/city: Oslo") && !prompt.contains("Rome"), "{prompt}");
+    node.stop().await;
+}

@@ -88,9 +88,13 @@ impl Context {
 
     /// The agent's state in the event's conversation, with the newest messages that its limits allow.
     pub async fn checkpoint(&self) -> Result<Checkpoint, Trouble> {
+        self.newest(self.spec().limits.history).await
+    }
+
+    /// The same with so many of the newest messages.
+    pub(super) async fn newest(&self, messages: u32) -> Result<Checkpoint, Trouble> {
         let key = self.checkpoint_key();
-        let history = self.spec().limits.history;
-        Ok(persist_under(Some(&self.pulse), "checkpoint", || self.ports.state.checkpoint(&key, history)).await?)
+        Ok(persist_under(Some(&self.pulse), "checkpoint", || self.ports.state.checkpoint(&key, messages)).await?)
     }
 
     /// Sets the agent's new state; it is saved in the transaction that finishes the execution.

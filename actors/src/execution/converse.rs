@@ -5,13 +5,18 @@ use greenroom_contract::{
     BoxFuture, Event,
     port::{
         llm::{Message, OutputForm, Part, Request, Role, ToolUse},
-        state::Checkpoint,
         tool::Answer,
     },
 };
 use serde_json::Value;
 
-use super::{context::Context, journal::Trouble, repeats::Repeats, run::Behaviour, window::is_question};
+use super::{
+    context::Context,
+    journal::Trouble,
+    repeats::Repeats,
+    run::Behaviour,
+    view::{self, View},
+};
 
 /// The behaviour.
 pub struct Converse;
@@ -24,8 +29,10 @@ impl Behaviour for Converse {
 
 async fn converse(context: &mut Context) -> Result<Value, Trouble> {
     let remembers = context.spec().ordered();
-    let before = if remembers { context.checkpoint().await? } else { Checkpoint::default() };
-    let mut messages = from_a_question(before.messages);
+    let View { version, data, mut messages, system } = match remembers {
+        true => view::gather(context).await?,
+        false => View::empty(context.spec().system_prompt.clone()),
+    };
     let known = messages.len();
     messages.push(Message::text(Role::User, question(context.event())));
     let form = form(&context.spec().llm_config);
@@ -33,7 +40,7 @@ async fn converse(context: &mut Context) -> Result<Value, Trouble> {
     let answer = loop {
         let limits = &context.spec().limits;
         let request = Request {
-            system: context.spec().system_prompt.clone(),
+            system: system.clone(),
             messages: messages.clone(),
             tools: context.tools(),
             max_tokens: context.spec().llm_config.max_tokens,
@@ -53,7 +60,7 @@ async fn converse(context: &mut Context) -> Result<Value, Trouble> {
         messages.push(Message { role: Role::User, parts: results });
     };
     if remembers {
-        context.save(before.version, before.data, messages.split_off(known));
+        context.save(version, data, messages.split_off(known));
     }
     Ok(match form {
         // The provider's layer has checked it.
@@ -103,14 +110,6 @@ fn question(event: &Event) -> String {
     }
 }
 
-/// A window into a conversation must not begin in the middle of a tool call: providers refuse that.
-fn from_a_question(mut messages: Vec<Message>) -> Vec<Message> {
-    match messages.iter().position(is_question) {
-        Some(first) => messages.split_off(first),
-        None => Vec::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use greenroom_contract::TraceId;
@@ -126,21 +125,5 @@ mod tests {
         assert_eq!(ask(json!({"text": "from slack", "user_id": "U1"})), "from slack");
         assert_eq!(ask(json!("plain")), "plain");
         assert_eq!(ask(json!({"a": 1})), r#"demo.topic: {"a":1}"#);
-    }
-
-    #[test]
-    fn a_window_begins_with_a_question() {
-        let result = Message {
-            role: Role::User,
-            parts: vec![Part::ToolResult { id: "1".into(), content: "x".into(), is_error: false, images: vec![] }],
-        };
-        let messages = vec![
-            result.clone(),
-            Message::text(Role::Assistant, "so"),
-            Message::text(Role::User, "next"),
-            Message::text(Role::Assistant, "yes"),
-        ];
-        assert_eq!(from_a_question(messages.clone()), messages[2..]);
-        assert!(from_a_question(vec![result]).is_empty());
     }
 }

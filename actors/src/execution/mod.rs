@@ -20,7 +20,9 @@ mod repeats;
 mod run;
 mod size;
 mod step;
+mod summary;
 mod tools;
+mod view;
 mod window;
 
 pub use context::Context;

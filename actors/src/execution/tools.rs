@@ -169,14 +169,19 @@ impl Context {
             trace_id: self.claimed.event.trace_id,
             timeout: self.spec().limits.tool_timeout.0,
             life: Life::default(),
-            mind: Mind::of(Arc::new(OwnMind {
-                kept: Arc::clone(&self.kept),
-                state: Arc::clone(&self.ports.state),
-                clock: Arc::clone(&self.ports.clock),
-                agent: self.claimed.agent.clone(),
-                added: self.remembers.clone(),
-                pulse: Arc::clone(&self.pulse),
-            })),
+            mind: Mind::of(Arc::new(self.mind())),
+        }
+    }
+
+    /// What the agent keeps in mind, with what this execution added so far.
+    pub(super) fn mind(&self) -> OwnMind {
+        OwnMind {
+            kept: Arc::clone(&self.kept),
+            state: Arc::clone(&self.ports.state),
+            clock: Arc::clone(&self.ports.clock),
+            agent: self.claimed.agent.clone(),
+            added: self.remembers.clone(),
+            pulse: Arc::clone(&self.pulse),
         }
     }
 }

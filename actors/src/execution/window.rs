@@ -5,7 +5,7 @@ use greenroom_contract::port::llm::{Message, Part, Request, Role};
 use super::size;
 
 /// Bytes of text to a token, counted low: English has about four, code and other scripts fewer.
-const BYTES_PER_TOKEN: u64 = 3;
+pub(super) const BYTES_PER_TOKEN: u64 = 3;
 /// So much of a long tool result is left when there is no room for all of it, in characters.
 const HEAD: usize = 400;
 const SHORTENED: &str = "\n[… shortened: the whole of it does not fit into the model's context]";

@@ -6,13 +6,14 @@ use super::{Problem, closest, cron, tree::Node};
 use crate::{
     AgentSpec, HumanDuration,
     address::check_http_url,
-    spec::{Mode, Provider, RetryBackoff, Schedule, ToolConfig},
+    spec::{ConversationPolicy, Mode, Provider, RetryBackoff, Schedule, ToolConfig},
 };
 
 /// Checks an agent as a whole; what is merely odd is returned as a warning.
 pub(super) fn check(spec: &AgentSpec, root: &Node, problems: &mut Vec<Problem>) -> Vec<Problem> {
     let mut rules = Rules { spec, root, problems, warnings: Vec::new() };
     rules.mode();
+    rules.conversation();
     rules.schedule();
     rules.model();
     rules.script();
@@ -66,6 +67,28 @@ impl Rules<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn conversation(&mut self) {
+        let spec = self.spec;
+        if self.written("conversation") && spec.execution_mode != Mode::Continuous {
+            self.warn("conversation", "has no effect: only a continuous agent has a conversation");
+        }
+        let summary = spec.conversation.policy == ConversationPolicy::Summary;
+        if self.written("conversation.summary_tokens") && !summary {
+            self.warn("conversation.summary_tokens", "has no effect without `policy: summary`");
+        }
+        if summary && spec.limits.max_steps < 2 {
+            let help = "a summary is a step of its own: allow at least 2, or use `policy: window`";
+            self.refuse("limits.max_steps", "leaves no step for a summary of the conversation", help);
+        }
+        let remembers = spec.tools.iter().any(|tool| match tool {
+            ToolConfig::Builtin(own) => own.builtin.as_str() == "remember",
+            ToolConfig::Mcp(_) => false,
+        });
+        if !spec.conversation.pinned_memories.is_empty() && !remembers {
+            self.warn("conversation.pinned_memories", "has no effect without `- builtin: remember` among the `tools`");
         }
     }
 

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Limits, LlmConfig, Supervision, ToolConfig};
+use super::{Conversation, Limits, LlmConfig, Supervision, ToolConfig};
 use crate::HumanDuration;
 
 /// One agent, as its YAML file defines it.
@@ -60,6 +60,10 @@ pub struct AgentSpec {
     #[serde(default)]
     #[garde(dive)]
     pub limits: Limits,
+    /// What it keeps in view of a conversation that gets long; of a continuous agent.
+    #[serde(default, skip_serializing_if = "Conversation::is_default")]
+    #[garde(dive)]
+    pub conversation: Conversation,
     /// What happens when it has nothing to do.
     #[serde(default)]
     #[garde(skip)]

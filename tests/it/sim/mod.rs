@@ -6,6 +6,7 @@ mod agents;
 mod budget;
 mod cluster;
 mod continuity;
+mod conversations;
 mod day;
 mod ports;
 mod schedules;
