@@ -3,6 +3,7 @@
 mod bed;
 mod bus;
 mod schedules;
+mod states;
 mod store;
 
 pub(crate) use bed::Bed;

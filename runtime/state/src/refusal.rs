@@ -48,3 +48,10 @@ pub(crate) fn foreign_state(by: &str, agent: &str) -> Error {
 pub(crate) fn stale_state(agent: &str, replaces: u64) -> Error {
     conflict(format!("the state of {agent} is no longer at version {replaces}"))
 }
+
+/// An execution works on the state that is to be set anew.
+pub(crate) fn busy_state(agent: &str) -> Error {
+    conflict(format!(
+        "an execution of {agent} is under way and began with the state that there is; wait for its end, or cancel it"
+    ))
+}

@@ -16,4 +16,4 @@ pub(crate) use ask::{ask, ask_page};
 pub(crate) use envelope::{Trace, envelope, no_such_route, panicked, wrong_method};
 pub(crate) use guard::guard;
 pub(crate) use problem::{Place, Problem};
-pub(crate) use read::{Id, JsonBody, Params, media_type, raw_body};
+pub(crate) use read::{Id, JsonBody, Params, large_json, media_type, raw_body};

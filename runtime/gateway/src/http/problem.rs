@@ -82,6 +82,11 @@ impl Problem {
         Self::invalid(format!("{pointer}: {detail}")).at(place)
     }
 
+    /// 409: it is understood, and not possible as things are.
+    pub(crate) fn conflict(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", "Not possible as things are", why)
+    }
+
     /// 404.
     pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", format!("{what} does not exist"))
@@ -145,7 +150,7 @@ impl From<operator::Error> for Problem {
     fn from(error: operator::Error) -> Self {
         match error {
             operator::Error::NotFound { what } => Self::not_found(what),
-            operator::Error::Conflict { why } => conflict(why),
+            operator::Error::Conflict { why } => Self::conflict(why),
             operator::Error::Invalid { why } => Self::invalid(why),
             operator::Error::Unavailable { why } => Self::unavailable(why),
             operator::Error::Unanswered { why } => {
@@ -181,8 +186,4 @@ impl From<bus::Error> for Problem {
             }
         }
     }
-}
-
-fn conflict(why: String) -> Problem {
-    Problem::new(StatusCode::CONFLICT, "conflict", "Not possible as things are", why)
 }

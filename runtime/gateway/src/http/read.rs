@@ -19,45 +19,51 @@ use super::{Place, Problem};
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
 /// How much more of a body that is too large is read, only to be dropped.
 const DRAIN_LIMIT: usize = 16 * BODY_LIMIT;
-/// How long a caller may take to send it.
+/// How long a caller may take to send it, and for a body of more than that.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
+const LARGE_BODY_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The body as it came.
 pub(crate) async fn raw_body(request: Request) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(BODY_DEADLINE, limited(request.into_body())).await {
+    body_within(request, BODY_LIMIT).await
+}
+
+async fn body_within(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let deadline = if limit > BODY_LIMIT { LARGE_BODY_DEADLINE } else { BODY_DEADLINE };
+    match tokio::time::timeout(deadline, limited(request.into_body(), limit)).await {
         Ok(Ok(Some(body))) => Ok(body),
         Ok(Ok(None)) => Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
             "The body is too large",
-            format!("a body may have {BODY_LIMIT} bytes"),
+            format!("a body may have {limit} bytes"),
         )),
         Ok(Err(_)) => Err(Problem::bad_request("broken_body", "the body ended before it was whole")),
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "slow_body",
             "The body took too long",
-            format!("the body did not arrive within {} s", BODY_DEADLINE.as_secs()),
+            format!("the body did not arrive within {} s", deadline.as_secs()),
         )),
     }
 }
 
 /// The body, or `None` if it is too large. What is too much is read and dropped up to a bound: a caller that is still
 /// sending when the connection closes would see a reset instead of the answer.
-async fn limited(body: Body) -> Result<Option<Bytes>, axum::Error> {
+async fn limited(body: Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
     let mut stream = body.into_data_stream();
     let mut kept = BytesMut::new();
     let mut seen = 0;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
         seen += chunk.len();
-        if seen <= BODY_LIMIT {
+        if seen <= limit {
             kept.extend_from_slice(&chunk);
-        } else if seen > DRAIN_LIMIT {
+        } else if seen > limit.max(DRAIN_LIMIT) {
             break;
         }
     }
-    Ok((seen <= BODY_LIMIT).then(|| kept.freeze()))
+    Ok((seen <= limit).then(|| kept.freeze()))
 }
 
 /// The media type, in lower case and without parameters.
@@ -73,27 +79,32 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let media = media_type(request.headers());
-        let body = raw_body(request).await?;
-        if !media.as_deref().is_some_and(|media| media == "application/json" || media.ends_with("+json")) {
-            let found = media.unwrap_or_else(|| "none".to_owned());
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "wrong_content_type",
-                "The body is not JSON",
-                format!("send Content-Type: application/json (found: {found})"),
-            )
-            .at(Place {
-                header: Some("Content-Type"),
-                detail: "application/json is needed".into(),
-                ..Place::default()
-            }));
-        }
-        if body.iter().all(u8::is_ascii_whitespace) {
-            return Err(Problem::bad_request("bad_json", "the body is empty; a JSON object is needed"));
-        }
-        serde_json::from_slice(&body).map(Self).map_err(|error| json_problem(&error))
+        large_json(request, BODY_LIMIT).await.map(Self)
     }
+}
+
+/// A [`JsonBody`] of at most so many bytes.
+pub(crate) async fn large_json<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, Problem> {
+    let media = media_type(request.headers());
+    let body = body_within(request, limit).await?;
+    if !media.as_deref().is_some_and(|media| media == "application/json" || media.ends_with("+json")) {
+        let found = media.unwrap_or_else(|| "none".to_owned());
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "wrong_content_type",
+            "The body is not JSON",
+            format!("send Content-Type: application/json (found: {found})"),
+        )
+        .at(Place {
+            header: Some("Content-Type"),
+            detail: "application/json is needed".into(),
+            ..Place::default()
+        }));
+    }
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(Problem::bad_request("bad_json", "the body is empty; a JSON object is needed"));
+    }
+    serde_json::from_slice(&body).map_err(|error| json_problem(&error))
 }
 
 fn json_problem(error: &serde_json::Error) -> Problem {

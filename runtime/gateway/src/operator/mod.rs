@@ -3,10 +3,12 @@
 //! * `routes`: which path leads where
 //! * `health` · `tree` · `stream` · `agents` · `invoke` · `executions` · `clarifications` · `queues` · `dead_letters` · `schedules` · `traces` · `events` · `usage`
 //! * `registry`: agents as the list shows them; `cursor`, `settled`: what the stream tells, and where a reader is
+//! * `states`, `moving`, `archive`: agents' states, looked at, set back, and as documents that leave and come
 //! * `later`: paths that are promised and not built yet (501)
 //! * `redact`: what must not leave by the API
 
 mod agents;
+mod archive;
 mod clarifications;
 mod cursor;
 mod dead_letters;
@@ -15,6 +17,7 @@ mod executions;
 mod health;
 mod invoke;
 mod later;
+mod moving;
 mod nodes;
 mod queues;
 mod redact;
@@ -22,6 +25,9 @@ mod registry;
 mod routes;
 mod schedules;
 mod settled;
+mod states;
+#[cfg(test)]
+mod states_tests;
 mod stream;
 #[cfg(test)]
 mod stream_tests;

@@ -10,8 +10,8 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    agents, clarifications, dead_letters, events, executions, health, invoke, later, nodes, queues, schedules, stream,
-    traces, tree, usage,
+    agents, clarifications, dead_letters, events, executions, health, invoke, later, moving, nodes, queues, schedules,
+    states, stream, traces, tree, usage,
 };
 use crate::{
     Doors,
@@ -31,6 +31,12 @@ pub(crate) fn routes() -> Router<Arc<Doors>> {
         .route("/v1/agents/{id}/restart", post(agents::restart))
         .route("/v1/agents/{id}/pause", post(agents::pause))
         .route("/v1/agents/{id}/resume", post(agents::resume))
+        .route("/v1/agents/{id}/conversations", get(states::conversations))
+        .route("/v1/agents/{id}/state", get(states::show).delete(states::reset))
+        .route("/v1/agents/{id}/state/messages", get(states::messages))
+        .route("/v1/agents/{id}/reset", post(states::reset))
+        .route("/v1/agents/{id}/export", get(moving::export))
+        .route("/v1/agents/{id}/import", post(moving::import))
         .route("/v1/executions", get(executions::list))
         .route("/v1/executions/{id}", get(executions::show))
         .route("/v1/executions/{id}/cancel", post(executions::cancel))

@@ -1,7 +1,7 @@
 //! A store with one execution and one dead letter.
 #![expect(clippy::unimplemented, reason = "no door calls these")]
 
-use std::{sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use greenroom_contract::{
     AgentId, BoxFuture, Event, EventId, ExecutionId, MicroUsd, NodeId, TraceId,
@@ -14,12 +14,16 @@ use greenroom_contract::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{NOW, execution};
+use super::{NOW, execution, states::Kept};
 
 #[derive(Default)]
 pub(crate) struct FakeState {
     /// The filters and pages of the lists that were asked for.
     pub(crate) asked: Mutex<Vec<(ExecutionFilter, PageRequest)>>,
+    /// The states of the agent that there is, by conversation.
+    pub(crate) states: Mutex<BTreeMap<String, Kept>>,
+    /// What it keeps in mind.
+    pub(crate) memories: Mutex<Vec<Memory>>,
 }
 
 pub(crate) fn dead_letter() -> DeadLetter {
@@ -170,12 +174,16 @@ impl State for FakeState {
         unimplemented!()
     }
 
-    fn checkpoint(&self, _: &CheckpointKey, _: u32) -> BoxFuture<'_, state::Result<Checkpoint>> {
-        unimplemented!()
+    fn checkpoint(&self, key: &CheckpointKey, _: u32) -> BoxFuture<'_, state::Result<Checkpoint>> {
+        let Kept { version, data, messages } =
+            self.states.lock().unwrap().get(&key.conversation).cloned().unwrap_or_default();
+        let found = Checkpoint { version, data, length: messages.len() as u64, messages: Vec::new() };
+        Box::pin(async move { Ok(found) })
     }
 
     fn memories(&self, _: &AgentId, _: u32) -> BoxFuture<'_, state::Result<Vec<Memory>>> {
-        unimplemented!()
+        let memories = self.memories.lock().unwrap().clone();
+        Box::pin(async move { Ok(memories) })
     }
 
     fn save_version(&self, _: &AgentId, _: &str, _: Value) -> BoxFuture<'_, state::Result<()>> {

@@ -143,6 +143,9 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: Option<Schedules>,
     },
+    /// What an agent knows of its conversations: show it, set it back, move it.
+    #[command(subcommand)]
+    State(State),
     /// Start an agent afresh.
     Restart {
         /// The agent.
@@ -239,6 +242,66 @@ pub(super) enum Schedules {
         /// Whose.
         agent: String,
     },
+}
+
+/// `greenroom state`.
+#[derive(Debug, Subcommand)]
+pub(super) enum State {
+    /// The state of a conversation, with its newest messages.
+    Show {
+        /// The agent.
+        agent: String,
+        /// Which conversation; without it the agent's own.
+        #[arg(long)]
+        conversation: Option<String>,
+        /// How many messages.
+        #[arg(long, default_value_t = 20)]
+        messages: u32,
+    },
+    /// Begin a conversation anew: its messages, summary and variables are deleted.
+    Reset {
+        /// The agent.
+        agent: String,
+        #[command(flatten)]
+        of: OfConversation,
+        /// Forget what it keeps in mind, too.
+        #[arg(long)]
+        memories: bool,
+        /// Only if the state is at this version still.
+        #[arg(long)]
+        version: Option<u64>,
+    },
+    /// Write a conversation, and what the agent keeps in mind, as a document.
+    Export {
+        /// The agent.
+        agent: String,
+        #[command(flatten)]
+        of: OfConversation,
+        /// The file [default: standard output].
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Take a document in, also another agent's.
+    Import {
+        /// The agent.
+        agent: String,
+        /// The file; `-` reads standard input.
+        file: PathBuf,
+        /// In place of what is there.
+        #[arg(long)]
+        replace: bool,
+    },
+}
+
+/// Which conversation.
+#[derive(Debug, Args)]
+pub(super) struct OfConversation {
+    /// Which conversation; without it the agent's own.
+    #[arg(long)]
+    pub(super) conversation: Option<String>,
+    /// All its conversations.
+    #[arg(long, conflicts_with = "conversation")]
+    pub(super) all: bool,
 }
 
 /// `greenroom dlq`.

@@ -21,6 +21,7 @@ mod schedules;
 mod selftest;
 mod servers;
 mod show;
+mod state;
 mod up;
 mod usage;
 mod watch;

@@ -12,7 +12,7 @@ use super::{
     client::Client,
     dead_letters, doctor, executions,
     exit::Exit,
-    init, invoke, logs, migrate, nodes, output, schedules, selftest, show, up, usage,
+    init, invoke, logs, migrate, nodes, output, schedules, selftest, show, state, up, usage,
 };
 
 /// Runs what the command line asks for.
@@ -59,6 +59,7 @@ fn run(cli: Cli) -> Result<ExitCode, Exit> {
         Verb::Answer { agent, .. } => answer::list(&ask()?, agent.as_deref(), json)?,
         Verb::Schedules { verb } => schedules::run(&ask()?, verb, json)?,
         Verb::Usage { since, agent } => usage::usage(&ask()?, since.as_deref(), agent.as_deref(), json)?,
+        Verb::State(verb) => state::run(&ask()?, verb, json)?,
         Verb::Dlq(verb) => dead_letters::run(&ask()?, verb, json)?,
         Verb::Restart { agent } => show::tell(&ask()?, &agent, "restart", "is started afresh")?,
         Verb::Pause { agent } => show::tell(&ask()?, &agent, "pause", "is paused; its messages wait")?,

@@ -24,6 +24,11 @@ use crate::{
     refusal::corrupt,
 };
 
+/// What is only queued may be an ordered agent's: its rows are numbered one after the other's commit, also over nodes, so that
+/// a later number never shows before an earlier one.
+pub(super) const IN_TURN: &str =
+    "SELECT pg_advisory_xact_lock(hashtextextended('greenroom order ' || current_schema || $1, 0))";
+
 /// An arrival, ready to be written.
 pub(super) struct Accepting {
     id: ExecutionId,
@@ -44,10 +49,6 @@ pub(super) async fn accept(store: &PostgresState, arrival: Arrival) -> Result<Ac
     if claim.is_some() {
         return store.lane(key(id.as_bytes())).ask(|reply| Waiting::Accept(Ask { request, reply })).await;
     }
-    // What is only queued may be an ordered agent's: its rows are numbered one after the other's commit, also over nodes,
-    // so that a later number never shows before an earlier one.
-    const IN_TURN: &str =
-        "SELECT pg_advisory_xact_lock(hashtextextended('greenroom order ' || current_schema || $1, 0))";
     let request = Arc::new([request]);
     let call = calling::<Accepted, _>(move |conn, now| {
         let request = Arc::clone(&request);

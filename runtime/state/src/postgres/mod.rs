@@ -35,6 +35,7 @@ mod schema;
 mod scratch;
 mod server;
 mod settling;
+mod states;
 mod steps;
 mod store;
 mod submit;

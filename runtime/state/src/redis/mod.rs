@@ -12,6 +12,7 @@ mod clarifications;
 mod entry;
 mod near;
 mod schedules;
+mod states;
 mod tier;
 mod tiered;
 

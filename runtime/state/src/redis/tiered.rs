@@ -154,6 +154,11 @@ impl Tiered {
         }
     }
 
+    /// Drops what is near of a version.
+    pub(super) fn forget(&self, key: &CheckpointKey, version: u64) {
+        drop(self.near.take(&self.place(key), version));
+    }
+
     fn place(&self, key: &CheckpointKey) -> String {
         self.tier.key("checkpoint", &format!("{}:{}", key.agent, key.conversation))
     }

@@ -22,6 +22,7 @@ mod relay;
 mod row;
 mod schedules;
 mod schema;
+mod states;
 mod steps;
 mod store;
 mod submit;

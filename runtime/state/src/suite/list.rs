@@ -92,6 +92,11 @@ macro_rules! state_suite {
             a_fenced_finish_keeps_nothing_in_mind
             no_agent_reaches_anothers_state
             versions_of_a_definition_are_kept
+            conversations_are_listed_and_read_in_pieces
+            a_state_is_set_anew_as_a_whole_and_its_version_rises
+            a_state_is_set_only_over_the_version_that_is_known
+            a_state_is_not_set_under_work_that_began_with_it
+            what_an_agent_keeps_in_mind_is_set_anew
             executions_are_listed_newest_first_in_pages
             executions_are_found_by_agent_status_and_trace
             payloads_over_a_megabyte_come_back_as_they_were

@@ -24,6 +24,7 @@ mod queries;
 mod relay;
 mod schedules;
 mod stage;
+mod states;
 mod submit;
 mod sweep;
 
@@ -44,5 +45,6 @@ pub use queries::*;
 pub use relay::*;
 pub use schedules::*;
 pub use stage::{ManualClock, Stage};
+pub use states::*;
 pub use submit::*;
 pub use sweep::*;

@@ -130,8 +130,7 @@ impl Tables {
             self.settle(number, settle, now);
         }
         if let Some(NewCheckpoint { key, data, append, .. }) = checkpoint {
-            let kept = self.conversations.entry(key).or_default();
-            kept.version += 1;
+            let kept = self.conversation(key, now);
             kept.data = data;
             kept.messages.extend(append);
         }
@@ -190,7 +189,7 @@ impl Tables {
     }
 
     pub(super) fn checkpoint(&self, key: &CheckpointKey, messages: u32) -> Checkpoint {
-        let Some(Conversation { version, data, messages: all }) = self.conversations.get(key) else {
+        let Some(Conversation { version, data, messages: all, .. }) = self.conversations.get(key) else {
             return Checkpoint::default();
         };
         let newest = all[all.len().saturating_sub(messages as usize)..].to_vec();

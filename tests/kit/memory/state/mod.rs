@@ -9,6 +9,7 @@ mod letters;
 mod outbox;
 mod schedules;
 mod shown;
+mod states;
 mod store;
 mod sweep;
 mod tables;

@@ -116,6 +116,9 @@ impl Out {
 #[derive(Default)]
 pub(super) struct Conversation {
     pub(super) version: u64,
+    /// When it began, among all of them.
+    pub(super) number: i64,
+    pub(super) updated_at: i64,
     pub(super) data: Value,
     pub(super) messages: Vec<Message>,
 }

@@ -19,6 +19,7 @@ mod nodes;
 mod outbox;
 mod questions;
 mod schedules;
+mod states;
 mod store;
 mod sweep;
 
@@ -33,5 +34,6 @@ pub use questions::{DeadLetterFilter, ExecutionFilter, NewDeadLetter, Replayed, 
 pub use schedules::{
     Fire, Firing, IfBusy, MOST_WAITING, NewFiring, ScheduleRow, Scheduled, Schedules, SetSchedule, WaitingFiring,
 };
+pub use states::{AgentStates, ConversationRow, NewState, NewStates, Transcript};
 pub use store::State;
 pub use sweep::{LONG_MEMORY, Swept, long_ago};

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Accepted, Arrival, Checkpoint, CheckpointKey, Claim, Clarifications, DeadLetterFilter, ExecutionFilter, Finish,
-    NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved,
-    Result, Schedules, Spent, Submission, Submitted, Swept,
+    Accepted, AgentStates, Arrival, Checkpoint, CheckpointKey, Claim, Clarifications, DeadLetterFilter,
+    ExecutionFilter, Finish, NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release,
+    Replayed, Reservation, Reserved, Result, Schedules, Spent, Submission, Submitted, Swept,
 };
 use crate::{
     BoxFuture,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The store.
-pub trait State: Clarifications + Schedules {
+pub trait State: AgentStates + Clarifications + Schedules {
     // doors and outbox
 
     /// Takes a command or event in by a door: its outbox row is durable when this returns. A submission with an

@@ -12,6 +12,7 @@ mod outfit;
 mod replies;
 mod schedules;
 mod state;
+mod states;
 mod trigger;
 
 pub(super) use around::{around, around_replies};
