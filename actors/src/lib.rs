@@ -15,6 +15,7 @@ pub mod ports;
 pub mod relay;
 pub mod scheduler;
 pub mod service;
+pub mod sorter;
 pub mod supervisor;
 #[cfg(test)]
 mod testing;

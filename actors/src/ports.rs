@@ -12,8 +12,8 @@ use greenroom_contract::{
 use tokio::runtime::Handle;
 
 use crate::{
-    allowance::Allowance, caretaker::Lease, ends::Ends, outbox::Outbox, porter::Dormitory, supervisor::Breaker,
-    watchdog::Watchdog,
+    allowance::Allowance, caretaker::Lease, ends::Ends, outbox::Outbox, porter::Dormitory, sorter::Sorting,
+    supervisor::Breaker, watchdog::Watchdog,
 };
 
 /// The outside world of every actor of a node. Cheap to clone.
@@ -46,6 +46,8 @@ pub struct Ports {
     pub watchdog: Watchdog,
     /// Who of the node's agents sleeps.
     pub dormitory: Arc<Dormitory>,
+    /// Who of the agents share queues.
+    pub sorting: Arc<Sorting>,
     /// Knows when many agents fail of one cause.
     pub storm: Breaker,
     /// What this node may spend on models.

@@ -35,6 +35,8 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 /// The wait after a failure of bus or store, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long an agent that works in order waits for what came before by another queue.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How many deliveries beyond the credits are held ready.
 const LOOK_AHEAD: usize = 1;
 
@@ -76,10 +78,21 @@ impl Feeder {
         let prefetch = if self.kit.spec.ordered() { 1 } else { self.kit.spec.capacity() as usize + LOOK_AHEAD };
         let mut wait = FIRST_WAIT;
         while !self.stop.is_cancelled() {
+            let shares = self.ports.sorting.shares(self.name());
+            if shares {
+                // What comes for it, the sorter takes in.
+                self.feed(Subscription::silent(), shares).await;
+                self.pause(&mut wait).await;
+                continue;
+            }
+            if self.kit.spec.ordered() {
+                // What waits in a queue that it shared before comes first.
+                self.ports.sorting.is_done_within(PATIENCE).await;
+            }
             match self.ports.bus.consume(&queue, prefetch).await {
                 Ok(subscription) => {
                     wait = FIRST_WAIT;
-                    self.feed(subscription).await;
+                    self.feed(subscription, shares).await;
                     self.handle.here().ended();
                     tracing::debug!(agent = %self.name(), queue, "The subscription has ended.");
                 }
@@ -91,17 +104,19 @@ impl Feeder {
         }
     }
 
-    /// Feeds until the subscription ends or the feeder is stopped.
-    async fn feed(&self, mut subscription: Subscription<Delivery>) {
+    /// Feeds until the subscription ends, the feeder is stopped, or the agent's events come by another queue.
+    async fn feed(&self, mut subscription: Subscription<Delivery>, shares: bool) {
         // A question is enough for the many that have nothing to claim; a claim would be a write.
         let mut look = Box::pin(self.ports.state.backlog(self.name())).await.map_or(true, |(waits, _)| waits > 0);
         let mut wait = FIRST_WAIT;
         let mut next_look = None;
         let mut blocked = false;
         let mut arriving = FuturesUnordered::new();
+        let mut turned = std::pin::pin!(self.ports.sorting.turned(self.name(), shares));
         loop {
             let credit = tokio::select! {
                 () = self.stop.cancelled() => break,
+                () = &mut turned => break,
                 Some(again) = arriving.next(), if !arriving.is_empty() => {
                     look |= again;
                     continue;
@@ -131,6 +146,7 @@ impl Feeder {
             }
             tokio::select! {
                 () = self.stop.cancelled() => break,
+                () = &mut turned => break,
                 Some(again) = arriving.next(), if !arriving.is_empty() => look |= again,
                 delivery = subscription.next(), if !blocked => match delivery {
                     Some(delivery) => {

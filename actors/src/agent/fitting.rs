@@ -46,12 +46,17 @@ pub(super) fn fit(
     });
 }
 
-/// Declares the agent's queue. A bus that is not connected yet is waited for: it connects in the background when a node
+/// Declares the agent's queue, or waits until the sorter has declared the one that it shares. A bus that is not connected yet is waited for: it connects in the background when a node
 /// starts, and to be unavailable for that would cost the agent a quarter of a minute.
 async fn declare(ports: &Ports, spec: &AgentSpec) -> Result<(), Failure> {
     let began = Instant::now();
     let mut wait = FIRST_WAIT;
     loop {
+        if ports.sorting.shares(&spec.name) {
+            let bound = ports.sorting.is_done_within(PATIENCE).await;
+            let late = || Failure::new("bus", "the queue that it shares with others could not be declared");
+            return if bound { Ok(()) } else { Err(late()) };
+        }
         match ports.bus.declare(queue_of(spec)).await {
             Err(bus::Error::Unavailable { .. }) if began.elapsed() < PATIENCE => {
                 tokio::time::sleep(wait).await;

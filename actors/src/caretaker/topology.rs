@@ -1,13 +1,24 @@
 //! The orchestrator's duty: every agent's queue is there before any node runs the agent, so that events wait durably, and
 //! nothing leads to it any more that its file has dropped.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use greenroom_config::AgentSpec;
-use greenroom_contract::TopicPattern;
+use greenroom_contract::{AgentId, TopicPattern, port::bus::QueueSpec};
 use serde_json::Value;
 
-use crate::{agent::queue_of, orchestrator::Orchestrator, ports::Ports, service::service, supervisor::ChildSpec};
+use crate::{
+    agent::queue_of,
+    orchestrator::Orchestrator,
+    ports::Ports,
+    service::service,
+    sorter::{declare_shared, shard_of},
+    supervisor::ChildSpec,
+};
 
 /// The wait after a failure.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -38,19 +49,30 @@ pub fn topology(ports: Arc<Ports>, orchestrator: Orchestrator) -> ChildSpec {
     })
 }
 
-/// `tidy` are the queues from which nothing has to be taken away any more: what is dropped while this node lives, the bus
+/// `tidy` are the agents from whose queues nothing has to be taken away any more: what is dropped while this node lives, the bus
 /// itself takes away. Returns when to do it again, if that is not for the next change to say.
-async fn declare_all(ports: &Ports, orchestrator: &Orchestrator, tidy: &mut BTreeSet<String>) -> Option<Duration> {
+async fn declare_all(ports: &Ports, orchestrator: &Orchestrator, tidy: &mut BTreeSet<AgentId>) -> Option<Duration> {
     let mut again = None;
+    let queues = ports.sorting.plan().shared_queues();
+    let topics = |queue: &QueueSpec| (queue.name.clone(), queue.bindings.iter().cloned().collect::<BTreeSet<_>>());
+    let shared: BTreeMap<_, _> = queues.iter().map(topics).collect();
+    if !declare_shared(ports, queues).await {
+        return Some(AGAIN);
+    }
     for spec in orchestrator.wanted() {
-        let name = spec.name.input_topic();
+        // An agent's own queue, or the one that it shares: then what leads to it is said above.
+        let own = shared.is_empty();
+        let name = if own { spec.name.input_topic() } else { shard_of(&spec) };
+        let by_others = shared.get(&name).cloned().unwrap_or_default();
         let declare = async {
-            ports.bus.declare(queue_of(&spec)).await.map_err(|error| error.to_string())?;
-            if tidy.contains(&name) { Ok(true) } else { take_away(ports, &spec).await }
+            if own {
+                ports.bus.declare(queue_of(&spec)).await.map_err(|error| error.to_string())?;
+            }
+            if tidy.contains(&spec.name) { Ok(true) } else { take_away(ports, &spec, &name, &by_others).await }
         };
         match tokio::time::timeout(DECLARE, declare).await {
             Ok(Ok(true)) => {
-                tidy.insert(name);
+                tidy.insert(spec.name.clone());
             }
             Ok(Ok(false)) => again = Some(OTHERS),
             Ok(Err(error)) => {
@@ -68,19 +90,24 @@ async fn declare_all(ports: &Ports, orchestrator: &Orchestrator, tidy: &mut BTre
 
 /// Takes away what earlier versions of an agent subscribed to and the present one does not: its file may have changed while no
 /// node was up to notice. Returns whether that is all: what only a later version has subscribed to is left alone, because
-/// the node that runs it may be up, and this one be the last of those with the old file.
-async fn take_away(ports: &Ports, spec: &AgentSpec) -> Result<bool, String> {
+/// the node that runs it may be up, and this one be the last of those with the old file. Of a queue that it shares, what others
+/// listen to is not taken away.
+async fn take_away(
+    ports: &Ports,
+    spec: &AgentSpec,
+    queue: &str,
+    by_others: &BTreeSet<TopicPattern>,
+) -> Result<bool, String> {
     let present = serde_json::to_value(spec).map_err(|error| error.to_string())?;
     let versions = ports.state.versions(&spec.name).await.map_err(|error| error.to_string())?;
     let (later, earlier) = split(&versions, &present);
     let later = dropped(later, &spec.subscriptions);
     let mut stale = dropped(earlier, &spec.subscriptions);
-    stale.retain(|topic| !later.contains(topic));
+    stale.retain(|topic| !later.contains(topic) && !by_others.contains(topic));
     if !stale.is_empty() {
-        let queue = spec.name.input_topic();
         let topics: Vec<&str> = stale.iter().map(TopicPattern::as_str).collect();
         tracing::info!(queue, topics = ?topics, "Subscriptions that the agent's file has dropped lead to its queue no more.");
-        ports.bus.unbind(&queue, stale).await.map_err(|error| error.to_string())?;
+        ports.bus.unbind(queue, stale).await.map_err(|error| error.to_string())?;
     }
     Ok(later.is_empty())
 }

@@ -231,6 +231,21 @@ impl Orchestrator {
         self.inner.wanted.notified().await;
     }
 
+    /// Something has come into the inbox for an agent. `here` says that the queue that it came by leads to this node.
+    pub(crate) fn arrived(&self, agent: &AgentId, here: bool) {
+        self.with(agent, |entry| {
+            if here {
+                entry.handle.here().served(&*self.inner.ports.bus);
+            }
+            entry.handle.rouse();
+        });
+    }
+
+    /// The queue that an agent shares may lead to another node now.
+    pub(crate) fn queue_left(&self, agent: &AgentId) {
+        self.with(agent, |entry| entry.handle.here().ended());
+    }
+
     /// Has an agent look into the store; one that sleeps only if it is to be roused for it.
     pub(crate) fn poke(&self, agent: &AgentId, rouse: bool) {
         self.with(agent, |entry| match rouse {

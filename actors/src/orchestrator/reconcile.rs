@@ -33,6 +33,7 @@ impl Orchestrator {
             let changes = diff(&table.desired, &loaded);
             table.desired = changes.agents.clone();
             table.refused = loaded.refused;
+            self.inner.ports.sorting.take_up(&table.desired);
             changes
         };
         for kept in &changes.kept_bad {

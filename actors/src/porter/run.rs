@@ -65,12 +65,25 @@ async fn stand(ports: &Arc<Ports>) {
     }
 }
 
-/// Stands at one queue until there is something, takes it into the inbox, and calls.
+/// Stands at one queue until there is something, takes it into the inbox, and calls. Where the agent shares its queue, the
+/// sorter does both, and nobody stands here.
 async fn post(ports: Arc<Ports>, sleeper: AgentHandle) {
+    let name = sleeper.name();
     loop {
-        if let Some(mut subscription) = Box::pin(begin(&ports, &sleeper)).await {
+        let shares = ports.sorting.shares(&name);
+        tokio::select! {
+            () = ports.sorting.turned(&name, shares) => {}
+            () = watch(&ports, &sleeper), if !shares => return,
+        }
+    }
+}
+
+/// Until it has called. Ended at any moment it loses nothing.
+async fn watch(ports: &Ports, sleeper: &AgentHandle) {
+    loop {
+        if let Some(mut subscription) = Box::pin(begin(ports, sleeper)).await {
             while let Some(delivery) = subscription.next().await {
-                if Box::pin(take_in(&ports, &sleeper, delivery)).await {
+                if Box::pin(take_in(ports, sleeper, delivery)).await {
                     // The next one is the agent's own.
                     drop(subscription);
                     sleeper.rouse();

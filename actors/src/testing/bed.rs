@@ -245,6 +245,7 @@ impl Bed {
             executions: tokio::runtime::Handle::current(),
             lease: Arc::default(),
             dormitory: Arc::default(),
+            sorting: Arc::default(),
             watchdog: dog,
             storm: Breaker::default(),
             allowance: Default::default(),

@@ -26,6 +26,8 @@ pub struct NodeConfig {
     pub shutdown_grace: Duration,
     /// How long history is kept after its end; for ever, if this is absent.
     pub retention: Option<Duration>,
+    /// Up to how many agents each has a queue of its own on a broker.
+    pub queues: usize,
     /// Servers of a cluster; what is absent is embedded.
     pub cluster: Cluster,
     /// Slack.

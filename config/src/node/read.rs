@@ -57,6 +57,7 @@ impl<'a> Reader<'a> {
             slack: self.slack()?,
             providers: self.providers()?,
             budget_usd_per_day: self.dollars(var::BUDGET_USD_PER_DAY)?,
+            queues: self.count(var::QUEUES)?,
             cluster,
         })
     }
@@ -192,6 +193,11 @@ impl<'a> Reader<'a> {
         Ok(Some(retention))
     }
 
+    fn count(&self, variable: Variable) -> Result<usize, Error> {
+        let text = self.or_default(variable)?;
+        text.parse().map_err(|_| invalid(variable, format!("{text:?} is no number; write for example 1000, or 0")))
+    }
+
     fn dollars(&self, variable: Variable) -> Result<Option<f64>, Error> {
         let Some(text) = self.text(variable)? else { return Ok(None) };
         match text.parse::<f64>() {
@@ -279,6 +285,7 @@ mod tests {
             ("GREENROOM_RETENTION", "month", "30s, 10m, 2h, 1d"),
             ("GREENROOM_BUDGET_USD_PER_DAY", "$5", "for example 50"),
             ("GREENROOM_BUDGET_USD_PER_DAY", "0", "above 0"),
+            ("GREENROOM_QUEUES", "-1", "is no number"),
             ("GREENROOM_NODE", "a b", "not a name"),
             ("GREENROOM_ROLES", "worker", "is no role"),
             ("GREENROOM_API_TOKEN", "two words", "blank"),

@@ -9,6 +9,7 @@ mod outages;
 mod random_kills;
 mod redis_tier;
 mod retention;
+mod shared_queues;
 mod state_on_postgres;
 mod state_on_postgres_in_trouble;
 mod takeover;

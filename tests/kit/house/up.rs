@@ -80,6 +80,7 @@ impl House {
             // It judges nobody here: no sampler runs it, and what it decides is tested where it lives.
             lease: Arc::default(),
             dormitory: Arc::default(),
+            sorting: Arc::default(),
             watchdog: Watchdog::new(Time::runtime(), Rules::default(), 1),
             storm: Breaker::default(),
             allowance: Allowance::new(world.per_day, MicroUsd::default(), world.clock.now()),

@@ -327,6 +327,14 @@ impl Bus for AmqpBus {
         })
     }
 
+    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, Error>> {
+        let queue = queue.to_owned();
+        Box::pin(async move {
+            let up = self.inner.consuming.up()?;
+            counts::waiting(&up, &queue).await
+        })
+    }
+
     fn health(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.inner.well())
     }

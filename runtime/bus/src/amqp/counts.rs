@@ -31,6 +31,19 @@ pub(super) async fn count(up: &Up, roster: &Roster, names: Vec<String>) -> Resul
         .map_err(|_| unavailable(format!("the queues could not be counted within {} s", LIMIT.as_secs())))?
 }
 
+/// How many are ready in one queue; `None` if it is not there.
+pub(super) async fn waiting(up: &Up, name: &str) -> Result<Option<u64>, Error> {
+    let channel = up.channel().await?;
+    match look(&channel, name).await {
+        Ok((ready, _)) => {
+            close(channel).await;
+            Ok(Some(ready))
+        }
+        Err(Trouble::NotFound) => Ok(None),
+        Err(trouble) => Err(trouble.into()),
+    }
+}
+
 async fn ask(up: &Up, roster: &Roster, names: Vec<String>) -> Result<Vec<QueueInfo>, Error> {
     let mut infos = Vec::with_capacity(names.len());
     let mut channel = up.channel().await?;

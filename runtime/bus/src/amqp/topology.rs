@@ -31,6 +31,8 @@ use super::{
 
 /// How many queues are restored at a time.
 const AT_ONCE: usize = 16;
+/// How many bindings are asked for before the broker must have answered.
+const BINDINGS: usize = 128;
 
 pub(super) struct Topology {
     settle: Duration,
@@ -46,6 +48,8 @@ struct Known {
     spec: Option<QueueSpec>,
     /// The bindings that this node has made, or may have.
     bound: BTreeSet<TopicPattern>,
+    /// The connection on which all of them were made.
+    bound_on: Option<u64>,
     /// Since when it is known to be there.
     since: Instant,
     /// The connection on which this node created it, while it is not bound yet.
@@ -88,18 +92,21 @@ impl Topology {
         key(&spec.name)?;
         let turn = self.turn(&spec.name);
         let _turn = turn.lock().await;
-        let _held = (!self.is_declared(&spec)).then(|| self.young.hold(&spec.name, &spec.bindings));
+        let _held = (!self.is_declared(&spec)).then(|| self.young.hold(&spec.name, &self.unbound(up, &spec)));
         let (channel, since) = self.ensure(up, &spec).await?;
         sleep_until(since + self.settle).await;
         let wanted: BTreeSet<TopicPattern> = spec.bindings.iter().cloned().collect();
-        let old = {
+        let new = self.unbound(up, &spec);
+        let (old, named) = {
             let mut known = self.lock();
             let entry = known.entry(spec.name.clone()).or_insert_with(|| Known::since(since));
             let old: Vec<TopicPattern> = entry.bound.difference(&wanted).cloned().collect();
             entry.bound.extend(wanted.iter().cloned());
-            old
+            // Until all are made, none counts as made.
+            (old, entry.bound_on.take() == Some(up.epoch))
         };
-        let patterns = spec.bindings.iter().map(TopicPattern::as_str).chain([spec.name.as_str()]);
+        let name = (!named).then_some(spec.name.as_str());
+        let patterns = new.iter().map(TopicPattern::as_str).chain(name);
         let pairs: Vec<_> = patterns.flat_map(|pattern| [(EVENTS, pattern), (COMMANDS, pattern)]).collect();
         bind(&channel, &spec.name, &pairs).await?;
         unbind(&channel, &spec.name, old.iter().map(TopicPattern::as_str)).await?;
@@ -107,10 +114,19 @@ impl Topology {
         let mut known = self.lock();
         if let Some(entry) = known.get_mut(&spec.name) {
             entry.bound = wanted;
+            entry.bound_on = Some(up.epoch);
             entry.unborn = None;
             entry.spec = Some(spec);
         }
         Ok(())
+    }
+
+    /// Of a queue's bindings those that have not been made on this connection. Agents that share a queue have thousands, and
+    /// a changed file changes a few.
+    fn unbound(&self, up: &Up, spec: &QueueSpec) -> Vec<TopicPattern> {
+        let known = self.lock();
+        let bound = known.get(&spec.name).filter(|known| known.bound_on == Some(up.epoch)).map(|known| &known.bound);
+        spec.bindings.iter().filter(|topic| bound.is_none_or(|bound| !bound.contains(topic))).cloned().collect()
     }
 
     /// Makes sure that the queue is there and answers, and says since when it is known to.
@@ -164,7 +180,7 @@ impl Topology {
         let bound: Vec<TopicPattern> = {
             let mut known = self.lock();
             let entry = known.entry(name.to_owned()).or_insert_with(|| Known::since(Instant::now()));
-            entry.spec = None;
+            (entry.spec, entry.bound_on) = (None, None);
             entry.bound.iter().cloned().collect()
         };
         unbind(&channel, name, bound.iter().map(TopicPattern::as_str).chain([name])).await?;
@@ -220,7 +236,7 @@ impl Topology {
 
 impl Known {
     fn since(since: Instant) -> Self {
-        Self { spec: None, bound: BTreeSet::new(), since, unborn: None }
+        Self { spec: None, bound: BTreeSet::new(), bound_on: None, since, unborn: None }
     }
 }
 
@@ -302,24 +318,25 @@ async fn revive(up: &Up, name: &str) -> Result<(), Error> {
 }
 
 async fn bind(channel: &Channel, queue: &str, pairs: &[(&str, &str)]) -> Result<(), Error> {
-    let each = pairs.iter().map(|(exchange, pattern)| {
-        channel.queue_bind(
-            queue.into(),
-            (*exchange).into(),
-            (*pattern).into(),
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        )
-    });
-    Ok(call("binding a queue", try_join_all(each)).await.map(drop)?)
+    for pairs in pairs.chunks(BINDINGS) {
+        let each = pairs.iter().map(|(exchange, pattern)| {
+            let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+            channel.queue_bind(queue.into(), (*exchange).into(), (*pattern).into(), options, arguments)
+        });
+        call("binding a queue", try_join_all(each)).await?;
+    }
+    Ok(())
 }
 
 async fn unbind(channel: &Channel, queue: &str, patterns: impl Iterator<Item = &str>) -> Result<(), Error> {
-    let pairs = patterns.flat_map(|pattern| [(EVENTS, pattern), (COMMANDS, pattern)]);
-    let each = pairs.map(|(exchange, pattern)| {
-        channel.queue_unbind(queue.into(), exchange.into(), pattern.into(), FieldTable::default())
-    });
-    Ok(call("unbinding a queue", try_join_all(each)).await.map(drop)?)
+    let pairs: Vec<_> = patterns.flat_map(|pattern| [(EVENTS, pattern), (COMMANDS, pattern)]).collect();
+    for pairs in pairs.chunks(BINDINGS) {
+        let each = pairs.iter().map(|(exchange, pattern)| {
+            channel.queue_unbind(queue.into(), (*exchange).into(), (*pattern).into(), FieldTable::default())
+        });
+        call("unbinding a queue", try_join_all(each)).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn close(channel: Channel) {

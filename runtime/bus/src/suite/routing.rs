@@ -89,6 +89,7 @@ pub async fn an_empty_queue_goes_when_it_is_retired(stage: impl Stage) {
     bus.retire(&name).await.unwrap();
     assert!(soon("the end of the subscription", deliveries.next()).await.is_none());
     assert!(bus.queues().await.unwrap().iter().all(|info| info.name != name));
+    assert_eq!(bus.waiting(&name).await.unwrap(), None);
     let answers = bus.publish(vec![command(event(&topic, 2)), command(event(&name, 3))]).await;
     assert!(answers.iter().all(|answer| matches!(answer, Err(Error::Unroutable { .. }))), "{answers:?}");
     // The same name begins anew.
@@ -107,6 +108,7 @@ pub async fn what_waits_in_a_retired_queue_is_taken_when_it_is_declared_again(st
     let answers = bus.publish(vec![command(event(&topic, 9)), command(event(&name, 9))]).await;
     assert!(answers.iter().all(Result::is_err), "{answers:?}");
     until(&*bus, &name, |info| info.ready == 3).await;
+    assert_eq!(bus.waiting(&name).await.unwrap(), Some(3));
     declare(&*bus, &name, &[&topic]).await;
     publish(&*bus, event(&topic, 3)).await;
     let mut deliveries = bus.consume(&name, 2).await.unwrap();

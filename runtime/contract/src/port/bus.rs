@@ -148,6 +148,15 @@ pub trait Bus: Send + Sync + 'static {
     /// Every queue with its counts (R2.6); on a broker, every queue that this process has declared, and the dead letters.
     fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueInfo>, Error>>;
 
+    /// How many wait in a queue, whoever declared it; `None` if there is no such queue.
+    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, Error>> {
+        let queue = queue.to_owned();
+        Box::pin(async move {
+            let found = self.queues().await?.into_iter().find(|info| info.name == queue);
+            Ok(found.map(|info| info.ready))
+        })
+    }
+
     /// Whether the bus can take a publication now, else why not.
     fn health(&self) -> BoxFuture<'_, Result<(), Error>>;
 }
@@ -176,6 +185,7 @@ enum Source<T> {
     Channel(mpsc::Receiver<T>),
     Lane(LaneReceiver<Box<T>>),
     Ring(Arc<Ring<T>>),
+    Silent,
 }
 
 impl<T> Subscription<T> {
@@ -191,6 +201,11 @@ impl<T> Subscription<T> {
         (sender, Self { source: Source::Lane(receiver) })
     }
 
+    /// One that nothing comes from and that never ends: for who takes its work from somewhere else.
+    pub fn silent() -> Self {
+        Self { source: Source::Silent }
+    }
+
     pub(super) fn of_ring(ring: Arc<Ring<T>>) -> Self {
         Self { source: Source::Ring(ring) }
     }
@@ -202,6 +217,7 @@ impl<T> Subscription<T> {
             Source::Channel(receiver) => receiver.recv().await,
             Source::Lane(receiver) => receiver.next().await.map(|one| *one),
             Source::Ring(ring) => ring.next().await,
+            Source::Silent => std::future::pending().await,
         }
     }
 }

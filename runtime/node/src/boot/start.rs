@@ -14,6 +14,7 @@ use greenroom_actors::{
     relay::relay,
     scheduler::{caller, scheduler},
     service::service,
+    sorter::{Sorting, sorter},
     supervisor::{Breaker, ChildSpec, State as Children, Supervisor, SupervisorHandle},
     watchdog::{Rules, Sampler, Time, Watchdog},
 };
@@ -98,6 +99,8 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         executions: stage.handle(),
         lease: Arc::default(),
         dormitory: Arc::default(),
+        // Only a broker has to pay for queues.
+        sorting: Arc::new(if shared { Sorting::above(config.queues) } else { Sorting::default() }),
         watchdog: watchdog.clone(),
         storm: Breaker::default(),
         allowance,
@@ -152,6 +155,9 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     root.add(scout(Arc::clone(&ports), orchestrator.clone()));
     root.add(rounds(orchestrator.clone()));
     root.add(porter(Arc::clone(&ports), closing.clone()));
+    if shared {
+        root.add(sorter(Arc::clone(&ports), orchestrator.clone(), roles, closing.clone()));
+    }
     root.add(config_watcher(&config, watcher, orchestrator.clone()));
     root.add(lifecycle(&ports, Arc::new(orchestrator.clone()), closing.clone()));
     orchestrator.set_ready(true);

@@ -26,8 +26,8 @@ pub struct Guard {
 pub fn start(log: &Log, data_dir: &Path) -> anyhow::Result<Guard> {
     // The actor library opens a span of its own for each actor, whose fields would only stand in the way of ours; the
     // tool library prints what servers send, which may be anything; the broker's client warns of returned messages with
-    // their whole content; AWS's SDK prints requests with their credentials.
-    const OTHERS: &str = "ractor=warn,rmcp=off,lapin=error,aws_config=warn,aws_runtime=warn,aws_sigv4=warn,\
+    // their whole content, and calls it an error to be told that a queue is not there; AWS's SDK prints requests with their credentials.
+    const OTHERS: &str = "ractor=warn,rmcp=off,lapin=error,lapin::channel=off,aws_config=warn,aws_runtime=warn,aws_sigv4=warn,\
         aws_smithy_runtime=warn,aws_smithy_http=warn,aws_smithy_http_client=warn";
     let directives = format!("{OTHERS},{}", log.filter);
     let filter = || EnvFilter::try_new(&directives).map_err(|error| anyhow::anyhow!("GREENROOM_LOG: {error}"));

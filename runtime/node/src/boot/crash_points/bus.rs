@@ -77,6 +77,10 @@ impl Bus for Dangerous {
         self.inner.queues()
     }
 
+    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, Error>> {
+        self.inner.waiting(queue)
+    }
+
     fn health(&self) -> BoxFuture<'_, Result<(), Error>> {
         self.inner.health()
     }
