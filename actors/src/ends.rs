@@ -1,33 +1,40 @@
 //! The ends of executions, told to whoever waits for them on this node.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use greenroom_contract::ExecutionId;
+use greenroom_contract::{AgentId, ExecutionId};
 use tokio::sync::{Notify, broadcast};
 
 /// How many ends are remembered for those who begin to listen a moment too late, and how many a listener to all of them
 /// may lag behind.
 const KEPT: usize = 1024;
+/// How many calls of other agents are kept in mind.
+const CALLERS: usize = 10_000;
 
 /// Tells that an execution has ended; the store is asked for how. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ends {
     all: broadcast::Sender<ExecutionId>,
     here: Arc<Mutex<Here>>,
+    answers: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Here {
     recent: VecDeque<ExecutionId>,
     waiting: HashMap<ExecutionId, Vec<Arc<Notify>>>,
+    callers: HashMap<ExecutionId, AgentId>,
+    /// In the order in which they called.
+    calls: VecDeque<ExecutionId>,
+    answered: BTreeSet<AgentId>,
 }
 
 impl Default for Ends {
     fn default() -> Self {
-        Self { all: broadcast::channel(KEPT).0, here: Arc::default() }
+        Self { all: broadcast::channel(KEPT).0, here: Arc::default(), answers: Arc::default() }
     }
 }
 
@@ -46,6 +53,10 @@ impl Ends {
         }
         here.recent.push_back(id);
         let waiting = here.waiting.remove(&id);
+        if let Some(caller) = here.callers.remove(&id) {
+            here.answered.insert(caller);
+            self.answers.notify_one();
+        }
         drop(here);
         for waiter in waiting.into_iter().flatten() {
             waiter.notify_one();
@@ -62,6 +73,36 @@ impl Ends {
         here.waiting.entry(id).or_default().push(Arc::clone(&told));
         drop(here);
         Listener { ends: self.clone(), id, told }
+    }
+
+    /// An agent of this node waits for the end of another's execution. Of very many only the latest are kept in mind: the
+    /// store has them all, and the scout asks it.
+    pub fn call_back(&self, id: ExecutionId, caller: &AgentId) {
+        let mut here = self.lock();
+        if here.recent.contains(&id) {
+            here.answered.insert(caller.clone());
+            self.answers.notify_one();
+            return;
+        }
+        if here.callers.insert(id, caller.clone()).is_none() {
+            here.calls.push_back(id);
+        }
+        while here.calls.len() > CALLERS {
+            if let Some(oldest) = here.calls.pop_front() {
+                here.callers.remove(&oldest);
+            }
+        }
+    }
+
+    /// The agents whose calls have ended since it was asked last; resolves when there are any. For one listener.
+    pub async fn answered(&self) -> BTreeSet<AgentId> {
+        loop {
+            let answered = std::mem::take(&mut self.lock().answered);
+            if !answered.is_empty() {
+                return answered;
+            }
+            self.answers.notified().await;
+        }
     }
 
     /// Begins to listen for every end on this node.

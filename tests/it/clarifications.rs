@@ -1,51 +1,12 @@
 //! Questions to people: an execution waits without holding anything, and goes on with the answer, on both backends.
 
-use kit::{
-    http::Answer,
-    model::{ModelServer, Reply},
-    node::{Home, Launch, Node},
-    servers::{Backends, shared},
-    wait,
-};
+use kit::{http::Answer, model::Reply, node::Node, wait};
 use serde_json::{Value, json};
 
-use crate::cast::{SOON, agent};
-
-/// Where a story plays.
-struct Stand {
-    home: Home,
-    model: ModelServer,
-    backends: Option<Backends>,
-}
-
-impl Stand {
-    async fn new(backends: Option<Backends>) -> Self {
-        Self { home: Home::new(), model: ModelServer::start().await, backends }
-    }
-
-    fn launch(&self) -> Launch<'_> {
-        let variables = self.backends.iter().flat_map(Backends::variables);
-        self.home.launch().envs(variables)
-    }
-}
-
-macro_rules! on_both {
-    ($($story:ident)*) => {
-        mod embedded {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $story() {
-                super::$story(super::Stand::new(None).await).await;
-            })*
-        }
-        mod cluster {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $story() {
-                let backends = super::shared().backends().await;
-                super::$story(super::Stand::new(Some(backends)).await).await;
-            })*
-        }
-    };
-}
+use crate::{
+    cast::{SOON, agent},
+    stand::{Stand, on_both},
+};
 
 on_both! {
     a_question_outlives_the_node_and_is_answered_once

@@ -1,6 +1,7 @@
 //! The stories: the real binary, real sockets, scripted peers. Read `follow_one_event` first.
 #![expect(clippy::panic, reason = "a test fails by panicking, with a message that explains itself")]
 
+mod asking;
 mod bad_input;
 mod cast;
 mod clarifications;
@@ -27,6 +28,7 @@ mod shutdown;
 mod sim;
 mod slack_door;
 mod spinning;
+mod stand;
 mod supervision;
 mod tidy;
 mod watching;

@@ -1,11 +1,13 @@
-//! Questions that nobody answered in time.
+//! Questions and calls that nobody answered in time, and calls for whose answer nobody waits any more.
 
 use std::{sync::Arc, time::Duration};
 
 use greenroom_contract::{
+    call::CallResult,
     clarification::Clarification,
-    port::state::{Decided, Decision, Error},
-    status::ClarificationStatus,
+    execution::Failure,
+    port::state::{Decided, Decision, Error, StaleCall},
+    status::{ClarificationStatus, ExecutionStatus},
 };
 use tokio::time::MissedTickBehavior;
 
@@ -15,11 +17,14 @@ use crate::{execution::clarify, ports::Ports, service::service, supervisor::Chil
 const EVERY: Duration = Duration::from_secs(1);
 /// So many are ended at a time.
 const BATCH: u32 = 100;
+/// The code of a call that has no answer in time.
+const LATE: &str = "timed_out";
 /// Who answers where nobody did.
 const NOBODY: &str = "nobody, in time";
 
 /// The duty as a service of the node: an open question past its time gets its default answer, or ends without one; either
-/// way its execution goes on. Every orchestrator has it; of several that are at it, the first counts.
+/// way its execution goes on. A call of another agent that is late ends as `timed_out`, and its execution is cancelled; so is
+/// one whose caller has ended. Every orchestrator has it; of several that are at it, the first counts.
 pub fn deadlines(ports: Arc<Ports>) -> ChildSpec {
     service("deadlines", move |stop| {
         let ports = Arc::clone(&ports);
@@ -31,9 +36,13 @@ pub fn deadlines(ports: Arc<Ports>) -> ChildSpec {
                     () = stop.cancelled() => return Ok(()),
                     _ = tick.tick() => {}
                 }
-                if let Err(error) = end_overdue(&ports).await {
+                let ended = async {
+                    end_overdue(&ports).await?;
+                    end_stale_calls(&ports).await
+                };
+                if let Err(error) = ended.await {
                     // The monitor says when the store is down.
-                    tracing::debug!(%error, "Questions past their time could not be ended now.");
+                    tracing::debug!(%error, "Questions and calls past their time could not be ended now.");
                 }
             }
         }
@@ -52,6 +61,29 @@ async fn end_overdue(ports: &Ports) -> Result<(), Error> {
             Ok(Decided::Before(_)) => {}
             Err(error @ Error::Unavailable { .. }) => return Err(error),
             Err(error) => tracing::warn!(%error, %trace_id, clarification_id = %id, "A question cannot be ended."),
+        }
+    }
+    Ok(())
+}
+
+async fn end_stale_calls(ports: &Ports) -> Result<(), Error> {
+    for call in ports.state.stale_calls(BATCH).await? {
+        let StaleCall { execution, agent, caller, caller_agent, trace_id, is_awaited } = call;
+        let (status, failure) = match is_awaited {
+            true => (ExecutionStatus::TimedOut, Failure::new(LATE, format!("{agent} did not answer in time"))),
+            false => (ExecutionStatus::Cancelled, Failure::new("not_awaited", "nobody waits for the answer any more")),
+        };
+        if ports.state.end_call(CallResult::failed(execution, status, failure.clone())).await? {
+            tracing::warn!(
+                %trace_id, execution_id = %execution, %agent, caller = %caller, reason = failure.code,
+                "A call of an agent was ended, and what was done for it is cancelled."
+            );
+        }
+        // Whoever works on it finds out at its next write.
+        ports.state.cancel(execution, failure).await?;
+        ports.ended.tell(execution);
+        if is_awaited {
+            ports.ended.call_back(execution, &caller_agent);
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! The scout: asks the store, for all agents of the node in one question, who has work that nobody feels responsible
-//! for: what a dead node held, what a node that left gave back, retries of others. It also keeps pauses in step.
+//! for: what a dead node held, what a node that left gave back, retries of others. It also keeps pauses in step, and has
+//! whoever called another agent go on with its answer.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -28,8 +29,16 @@ pub fn scout(ports: std::sync::Arc<Ports>, orchestrator: Orchestrator) -> ChildS
             let mut due_before = BTreeSet::new();
             let mut wait = EVERY;
             loop {
-                if tokio::time::timeout(wait, stop.cancelled()).await.is_ok() {
-                    return Ok(());
+                let next = Instant::now() + wait;
+                loop {
+                    tokio::select! {
+                        () = stop.cancelled() => return Ok(()),
+                        // What it waited for has come: it goes on at once.
+                        answered = ports.ended.answered() => {
+                            answered.iter().for_each(|agent| orchestrator.poke(agent, true));
+                        }
+                        () = tokio::time::sleep_until(next) => break,
+                    }
                 }
                 look_at_pauses = !look_at_pauses;
                 let asked = Instant::now();

@@ -6,9 +6,10 @@ use super::{
     clarify,
     context::{Context, SILENCE_NET},
     hash,
-    journal::{Ask, Outcome, Trouble},
+    journal::{Ask, Outcome},
     persist::persist_under,
     size,
+    trouble::Trouble,
 };
 use crate::allowance::{Hold, start_of_day};
 use greenroom_config::spec::{BudgetUsd, WhenSpent};

@@ -20,12 +20,13 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::{
     budget::{Paid, name_of},
     hash,
-    journal::{Ask, Journal, Outcome, Trouble},
+    journal::{Ask, Journal, Outcome},
     mind::Kept,
     model::{self, Broken},
     persist::persist_under,
     progress::Progress,
     run::Kit,
+    trouble::Trouble,
 };
 use crate::{ports::Ports, watchdog::Pulse};
 

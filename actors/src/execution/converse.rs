@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use super::{
     context::Context,
-    journal::Trouble,
     repeats::Repeats,
     run::Behaviour,
+    trouble::Trouble,
     view::{self, View},
 };
 

@@ -14,59 +14,19 @@ use futures::{StreamExt, future::try_join_all, stream::FuturesUnordered};
 use greenroom_config::spec::OnUnknown;
 use greenroom_contract::{
     clarification::Question,
-    execution::{Claimed, Effect, Failure, Fence, Intended, Settled, Step, StepKind},
+    execution::{Claimed, Effect, Fence, Intended, Settled, Step, StepKind},
     money::MicroUsd,
     port::{
         llm::Usage,
-        state::{Asked, Error, State},
+        state::{Asked, Error, NewCall, State},
     },
     status::{Purpose, StepStatus},
 };
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{clarify, persist::persist_under};
+use super::{clarify, persist::persist_under, trouble::Trouble};
 use crate::watchdog::Pulse;
-
-/// Why an attempt cannot go on.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Trouble {
-    /// It failed.
-    Failed {
-        /// Why.
-        failure: Failure,
-        /// Whether another attempt cannot mend it.
-        lasting: bool,
-    },
-    /// The execution belongs to somebody else now: stop, write nothing.
-    Fenced,
-    /// It was asked to end before its work was done: stop, write nothing of an end; whoever asked says what follows.
-    Cancelled,
-    /// It has asked people something: stop; it goes on from here when they have answered.
-    Waiting,
-}
-
-impl Trouble {
-    /// A failure that another attempt may mend.
-    pub fn passing(code: &str, message: impl Into<String>) -> Self {
-        Self::Failed { failure: Failure::new(code, message), lasting: false }
-    }
-
-    /// A failure that another attempt cannot mend.
-    pub fn lasting(code: &str, message: impl Into<String>) -> Self {
-        Self::Failed { failure: Failure::new(code, message), lasting: true }
-    }
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Fenced => Self::Fenced,
-            Error::Conflict { what } => Self::lasting("journal_mismatch", what),
-            other => Self::passing("store", other.to_string()),
-        }
-    }
-}
 
 /// What is to be called.
 pub(crate) struct Ask {
@@ -105,6 +65,8 @@ pub(crate) struct Journal {
     unsettled: Option<Settled>,
     /// What people are asked when the run ends.
     asked: Vec<Asked>,
+    /// What other agents are asked when the run ends.
+    called: Vec<NewCall>,
     on_unknown: OnUnknown,
     pulse: Arc<Pulse>,
 }
@@ -121,6 +83,7 @@ impl Journal {
             next: 0,
             unsettled: None,
             asked: Vec::new(),
+            called: Vec::new(),
             on_unknown: OnUnknown::Ask,
             pulse,
         }
@@ -156,6 +119,11 @@ impl Journal {
     /// What people are asked.
     pub(crate) fn take_asked(&mut self) -> Vec<Asked> {
         std::mem::take(&mut self.asked)
+    }
+
+    /// What other agents are asked.
+    pub(crate) fn take_called(&mut self) -> Vec<NewCall> {
+        std::mem::take(&mut self.called)
     }
 
     /// What the finishing transaction has to settle.
@@ -246,6 +214,22 @@ impl Journal {
             }
         }
         Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    /// Intends a call of another agent, or takes its outcome from the journal: `None` is one that is open. What it asks is
+    /// said by [`Self::called`].
+    pub(crate) async fn call(&mut self, ask: Ask) -> Result<Option<Outcome>, Trouble> {
+        let (seq, was_intended) = (self.next, self.replay.front().is_some_and(|step| step.seq == self.next));
+        let outcome = self.take_replayed(&ask)?;
+        if outcome.is_none() && !was_intended {
+            self.intend(ask, seq).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Another agent is asked when the run ends to wait.
+    pub(crate) fn called(&mut self, call: NewCall) {
+        self.called.push(call);
     }
 
     fn came_to(&mut self, told: Told, outcome: &Outcome, started: Instant) {

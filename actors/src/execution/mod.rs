@@ -4,6 +4,7 @@
 //! (`intended`, `settled`); it ends in one transaction with everything that it leaves behind. After a crash the same
 //! attempt runs again from the start, and the calls that had settled answer from the journal instead of being made.
 
+mod agents;
 mod budget;
 pub(crate) mod clarify;
 mod context;
@@ -22,11 +23,12 @@ mod size;
 mod step;
 mod summary;
 mod tools;
+mod trouble;
 mod view;
 mod window;
 
 pub use context::Context;
 pub use converse::Converse;
-pub use journal::Trouble;
 pub(crate) use persist::persist;
 pub use run::{Assignment, Behaviour, Ending, Kit, run};
+pub use trouble::Trouble;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use greenroom_contract::port::{llm::ToolUse, tool::Answer};
 
-use super::{hash, journal::Trouble};
+use super::{hash, trouble::Trouble};
 
 /// So many times a call is refused with a word to the model before the attempt is given up.
 const WARNINGS: u32 = 3;

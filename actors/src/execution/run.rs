@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use greenroom_config::AgentSpec;
 use greenroom_contract::{
     BoxFuture, ClarificationId, Event, EventId, MicroUsd, ReplyTo,
+    call::CallResult,
     execution::{Claimed, Failure, Fence},
     port::state::{Conclusion, Error, Finish, OutboxId, Outgoing, Wait},
     status::ExecutionStatus,
@@ -16,11 +17,12 @@ use super::{
     clarify,
     context::Context,
     converse::Converse,
-    journal::{Journal, Trouble},
+    journal::Journal,
     mind::Kept,
     persist::persist_under,
     progress::Progress,
     step::{MAX_CRASHES, TIMED_OUT, after_failure},
+    trouble::Trouble,
 };
 use crate::{
     ports::{Outfit, Ports},
@@ -91,7 +93,7 @@ pub enum Ending {
     Fenced,
     /// It ended early because it was asked to: its journal is complete, and nothing was written of an end.
     Cancelled,
-    /// It waits for people, and nobody holds it.
+    /// It waits for people or other agents, and nobody holds it.
     Waiting,
     /// Its task panicked or was aborted: nothing was written about it yet.
     Crashed(Failure),
@@ -191,7 +193,8 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
     log_end(&conclusion, context.journal.len(), context.spent);
 
     let remembers = if succeeded { std::mem::take(&mut context.remembers) } else { Vec::new() };
-    let finish = Finish { conclusion, settle, checkpoint, outbox, remembers };
+    let call = answer_to_caller(&context, event, &conclusion);
+    let finish = Finish { conclusion, settle, checkpoint, outbox, call, remembers };
     let (ports, fence) = (Arc::clone(&context.ports), context.claimed.fence);
     context.progress.begin("end".to_owned(), END);
     match persist_under(Some(&context.pulse), "finish", || end(&ports, fence, finish.clone())).await {
@@ -230,7 +233,7 @@ async fn wait(mut context: Context) -> Ending {
         Err(Trouble::Fenced) => return fenced(),
         Err(trouble) => return Ending::Crashed(Failure::new("wait_refused", format!("{trouble:?}"))),
     }
-    let questions = context.journal.take_asked();
+    let (questions, calls) = (context.journal.take_asked(), context.journal.take_called());
     let event = &context.claimed.event;
     let mut outbox = Vec::new();
     for asked in &questions {
@@ -241,8 +244,10 @@ async fn wait(mut context: Context) -> Ending {
             outbox.push(Outgoing::Reply { to, text, is_error: false, trace_id: event.trace_id });
         }
     }
-    tracing::info!(questions = questions.len(), "The execution waits for people.");
-    let wait = Wait { questions, outbox };
+    tracing::info!(questions = questions.len(), calls = calls.len(), "The execution waits for answers.");
+    // Before the call is there: its end may be told a moment later.
+    calls.iter().for_each(|call| ports.ended.call_back(call.execution(), &context.claimed.agent));
+    let wait = Wait { questions, calls, outbox };
     match persist_under(Some(&context.pulse), "wait", || ports.state.wait(fence, wait.clone())).await {
         Ok(()) => {
             ports.outbox.ring();
@@ -251,7 +256,7 @@ async fn wait(mut context: Context) -> Ending {
         }
         Err(Error::Fenced) => fenced(),
         Err(error) => {
-            tracing::error!(%error, "The questions of an execution were refused by the store.");
+            tracing::error!(%error, "The questions and calls of an execution were refused by the store.");
             Ending::Crashed(Failure::new("wait_refused", error.to_string()))
         }
     }
@@ -323,6 +328,7 @@ fn answer_to(event: &Event, conclusion: &Conclusion) -> Option<Outgoing> {
     };
     match to {
         ReplyTo::Slack(_) => Some(Outgoing::Reply { to, text, is_error, trace_id: event.trace_id }),
+        ReplyTo::Caller { .. } => None,
         ReplyTo::Topic { topic } => {
             let payload = json!({ "text": text, "is_error": is_error });
             let mut reply = Event::new(topic, "reply", event.trace_id, payload);
@@ -330,5 +336,16 @@ fn answer_to(event: &Event, conclusion: &Conclusion) -> Option<Outgoing> {
             reply.correlation_id = Some(event.event_id.to_string());
             Some(Outgoing::Event { event: reply, mandatory: false })
         }
+    }
+}
+
+/// The answer to another agent that waits for it.
+fn answer_to_caller(context: &Context, event: &Event, conclusion: &Conclusion) -> Option<CallResult> {
+    let Some(ReplyTo::Caller { .. }) = &event.reply_to else { return None };
+    let execution = context.claimed.fence.execution;
+    match conclusion {
+        Conclusion::Succeeded(output) => Some(CallResult::answered(execution, output.clone(), context.spent)),
+        Conclusion::Ended { status, failure } => Some(CallResult::failed(execution, *status, failure.clone())),
+        Conclusion::Retry { .. } => None,
     }
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use greenroom_contract::{
+    call::AgentCall,
     execution::{Effect, StepKind},
     port::{
         llm::ToolUse,
@@ -17,9 +18,10 @@ use super::{
     clarify,
     context::{Context, SILENCE_NET, to_json},
     hash,
-    journal::{Ask, Outcome, Trouble},
+    journal::{Ask, Outcome},
     mind::OwnMind,
     progress::Progress,
+    trouble::Trouble,
 };
 
 /// The wait before an interrupted call that may be repeated is repeated.
@@ -45,6 +47,12 @@ impl Context {
             self.check_going()?;
             let rest = &wanted[answers.len()..];
             let tools = Arc::clone(&self.kit.outfit.tools);
+            let calls = rest.iter().map_while(|ask| tools.calls_agent(&ask.name, &ask.input));
+            let calls: Vec<_> = calls.take(SIDE_BY_SIDE).collect();
+            if !calls.is_empty() {
+                answers.extend(self.ask_who_can_be_asked(calls).await?);
+                continue;
+            }
             if let Some(refused) = self.get_permission(&*tools, &rest[0]).await? {
                 answers.push(refused);
                 continue;
@@ -75,6 +83,18 @@ impl Context {
             }
         }
         Ok(answers)
+    }
+
+    /// Asks other agents; what cannot be asked is answered with why.
+    async fn ask_who_can_be_asked(&mut self, calls: Vec<Result<AgentCall, String>>) -> Result<Vec<Answer>, Trouble> {
+        let good = calls.iter().filter_map(|call| call.as_ref().ok()).cloned().collect();
+        let mut answered = self.ask_agents(good).await?.into_iter();
+        let none = || Answer::error("there is no answer");
+        let answers = calls.into_iter().map(|call| match call {
+            Ok(_) => answered.next().unwrap_or_else(none),
+            Err(why) => Answer::error(why),
+        });
+        Ok(answers.collect())
     }
 
     /// A call that was made before a restart keeps its effect, also while its server is not back yet. One of a tool that is

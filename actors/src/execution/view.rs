@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::{
     context::Context,
-    journal::Trouble,
     summary::{self, Past},
+    trouble::Trouble,
     window::{is_question, room},
 };
 

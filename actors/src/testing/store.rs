@@ -11,15 +11,16 @@ use std::{
 
 use greenroom_contract::{
     AgentId, BoxFuture, ClarificationId, ExecutionId, MicroUsd, NodeId, TraceId,
+    call::CallResult,
     clarification::Clarification,
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
     port::memory::Memory,
     port::state::{
-        Accepted, Arrival, Asked, Checkpoint, CheckpointKey, Claim, ClarificationFilter, Clarifications, Conclusion,
-        DeadLetterFilter, Decided, Decision, Error, ExecutionFilter, Finish, NewDeadLetter, NodeLease, OutboxId,
-        OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved, Result, Spent, State,
-        Submission, Submitted, Swept, Wait,
+        Accepted, Arrival, Asked, Calls, Checkpoint, CheckpointKey, Claim, ClarificationFilter, Clarifications,
+        Conclusion, DeadLetterFilter, Decided, Decision, Error, ExecutionFilter, Finish, NewDeadLetter, NodeLease,
+        OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved, Result, Spent,
+        StaleCall, State, Submission, Submitted, Swept, Wait,
     },
 };
 use jiff::Timestamp;
@@ -277,6 +278,16 @@ impl State for Store {
 
     fn health(&self) -> BoxFuture<'_, Result<()>> {
         ready(Ok(()))
+    }
+}
+
+impl Calls for Store {
+    fn stale_calls(&self, _: u32) -> BoxFuture<'_, Result<Vec<StaleCall>>> {
+        unasked()
+    }
+
+    fn end_call(&self, _: CallResult) -> BoxFuture<'_, Result<bool>> {
+        unasked()
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) fn check(rules: &mut Rules<'_>) {
 }
 
 fn builtin(rules: &mut Rules<'_>, path: &str, tool: &BuiltinTool) {
+    asking(rules, path, tool);
     if tool.builtin == Builtin::HttpFetch {
         if tool.hosts.is_empty() {
             let help = "name the hosts that it may ask: `hosts: [docs.rs, \"*.example.com\"]`";
@@ -64,6 +65,35 @@ fn builtin(rules: &mut Rules<'_>, path: &str, tool: &BuiltinTool) {
     for (key, _) in given.into_iter().filter(|(_, given)| *given) {
         let message = format!("is for http_fetch; {} has no such key", tool.builtin.as_str());
         rules.refuse(&format!("{path}.{key}"), message, "");
+    }
+}
+
+/// The keys of `ask_human` and `ask_agent`.
+fn asking(rules: &mut Rules<'_>, path: &str, tool: &BuiltinTool) {
+    let asks_agents = tool.builtin == Builtin::AskAgent;
+    if let Some(within) = tool.answer_within {
+        let path = format!("{path}.answer_within");
+        match tool.builtin {
+            Builtin::AskAgent | Builtin::AskHuman => rules.positive(&path, within),
+            other => {
+                let message = format!("is for ask_human and ask_agent; {} has no such key", other.as_str());
+                rules.refuse(&path, message, "");
+            }
+        }
+    }
+    if asks_agents && tool.agents.is_empty() {
+        let help = "name the agents that it may ask: `agents: [researcher, translator]`";
+        rules.refuse(&format!("{path}.agents"), "is missing; ask_agent needs it", help);
+    }
+    for (i, agent) in tool.agents.iter().enumerate() {
+        let path = format!("{path}.agents[{i}]");
+        if !asks_agents {
+            let message = format!("is for ask_agent; {} has no such key", tool.builtin.as_str());
+            return rules.refuse(&path, message, "");
+        }
+        if *agent == rules.spec.name {
+            rules.refuse(&path, "is the agent itself, which would wait for its own answer", "leave it out");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an agent can do besides thinking.
 
 use garde::Validate;
+use greenroom_contract::AgentId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,8 @@ pub enum ToolConfig {
     Mcp(#[garde(dive)] McpTool),
 }
 
-/// A tool that Greenroom brings. `answer_within` is for `ask_human`; the other keys but `builtin` are for `http_fetch`.
+/// A tool that Greenroom brings. `answer_within` is for `ask_human` and `ask_agent`, `agents` for `ask_agent`; the other keys but
+/// `builtin` are for `http_fetch`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct BuiltinTool {
@@ -41,7 +43,12 @@ pub struct BuiltinTool {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub timeout: Option<HumanDuration>,
-    /// How long people have for an answer to `ask_human`; the model is then told that nobody gave one. Absent is for ever.
+    /// The agents that `ask_agent` may ask, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(skip)]
+    pub agents: Vec<AgentId>,
+    /// How long people have for an answer to `ask_human` (for ever if absent), or agents for one to `ask_agent` (5m if absent);
+    /// the model is then told that nobody gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub answer_within: Option<HumanDuration>,
@@ -56,6 +63,7 @@ impl BuiltinTool {
             private_addresses: false,
             max_bytes: None,
             timeout: None,
+            agents: Vec::new(),
             answer_within: None,
         }
     }
@@ -75,6 +83,8 @@ pub enum Builtin {
     Remember,
     /// Tells what was kept in mind.
     Recall,
+    /// Asks another agent; the execution waits for the answer and holds nothing meanwhile.
+    AskAgent,
     /// Asks a person; the execution waits for the answer, however long it takes, and holds nothing meanwhile.
     AskHuman,
 }
@@ -88,6 +98,7 @@ impl Builtin {
             Self::HttpFetch => "http_fetch",
             Self::Remember => "remember",
             Self::Recall => "recall",
+            Self::AskAgent => "ask_agent",
             Self::AskHuman => "ask_human",
         }
     }

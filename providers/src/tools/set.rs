@@ -5,8 +5,10 @@ use std::sync::Arc;
 use futures::future::join_all;
 use greenroom_contract::{
     BoxFuture, Clock,
+    call::AgentCall,
     port::tool::{Answer, Call, Error, ToolSpec, Toolset},
 };
+use serde_json::Value;
 
 use super::{builtin::Ready, mcp::View, names::Names};
 
@@ -70,6 +72,12 @@ impl Toolset for Set {
                 None => Err(Error::Unknown { name: call.name }),
             }
         })
+    }
+
+    fn calls_agent(&self, name: &str, input: &Value) -> Option<Result<AgentCall, String>> {
+        let (source, own_name) = self.names.resolve(name)?;
+        let mut builtins = self.builtins.iter().filter(|_| source == BUILTIN);
+        builtins.find(|builtin| builtin.spec().name == own_name)?.calls_agent(input)
     }
 
     fn confirms(&self, name: &str) -> Option<bool> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    id::{EventId, TraceId},
+    id::{AgentId, EventId, TraceId},
     status::UnknownStatus,
 };
 
@@ -162,6 +162,11 @@ pub enum ReplyTo {
         /// The topic.
         topic: String,
     },
+    /// To the execution of another agent that waits for it.
+    Caller {
+        /// Who waits for whom: the agent that is answered is the last, the first has nobody that waits for it.
+        path: Vec<AgentId>,
+    },
 }
 
 impl ReplyTo {
@@ -170,6 +175,7 @@ impl ReplyTo {
         match self {
             Self::Slack(_) => "slack",
             Self::Topic { .. } => "topic",
+            Self::Caller { .. } => "caller",
         }
     }
 }

@@ -69,6 +69,8 @@ pub enum StepKind {
     Emit,
     /// A question to people that the runtime asks of its own accord.
     Ask,
+    /// A call of another agent.
+    Agent,
 }
 
 impl StepKind {
@@ -79,6 +81,7 @@ impl StepKind {
             Self::Tool => "tool",
             Self::Emit => "emit",
             Self::Ask => "ask",
+            Self::Agent => "agent",
         }
     }
 
@@ -89,6 +92,7 @@ impl StepKind {
             "tool" => Some(Self::Tool),
             "emit" => Some(Self::Emit),
             "ask" => Some(Self::Ask),
+            "agent" => Some(Self::Agent),
             _ => None,
         }
     }

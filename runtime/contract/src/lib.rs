@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+pub mod call;
 pub mod clarification;
 pub mod clock;
 pub mod duration;

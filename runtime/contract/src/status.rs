@@ -152,6 +152,20 @@ status!(
 );
 
 status!(
+    /// How far a call of another agent is.
+    CallStatus {
+        /// There is no answer yet.
+        Open = "open",
+        /// There is one.
+        Answered = "answered",
+        /// The other failed, or did not answer in time.
+        Failed = "failed",
+        /// The other was cancelled, or nobody waits for it any more.
+        Cancelled = "cancelled",
+    }
+);
+
+status!(
     /// How far a plan run is.
     PlanRunStatus {
         /// Its plan is being made.

@@ -1,4 +1,4 @@
-//! Questions to people, as both stores keep them.
+//! Waits for people and other agents, and questions to people, as both stores keep them.
 
 use greenroom_contract::{
     AgentId, ClarificationId, ExecutionId, TraceId,
@@ -10,6 +10,7 @@ use greenroom_contract::{
 };
 
 use crate::{
+    call::Calling,
     codec::{self, Damaged, Stored},
     page::List,
     raw::open_or_say,
@@ -30,6 +31,7 @@ pub(crate) const COLUMNS: &str = "c.seq, c.id, e.id, c.agent, e.trace_id, c.atte
 /// A wait, ready to be written.
 pub(crate) struct NewWait {
     pub(crate) questions: Vec<NewQuestion>,
+    pub(crate) calls: Vec<Calling>,
     pub(crate) outbox: Vec<NewRow>,
 }
 
@@ -43,11 +45,12 @@ pub(crate) struct NewQuestion {
 
 impl NewWait {
     pub(crate) fn prepare(wait: Wait) -> Result<Self> {
-        if wait.questions.is_empty() {
+        if wait.questions.is_empty() && wait.calls.is_empty() {
             return Err(conflict("nobody waits for the answer to no question"));
         }
         Ok(Self {
             questions: wait.questions.into_iter().map(NewQuestion::prepare).collect::<Result<_>>()?,
+            calls: wait.calls.into_iter().map(Calling::prepare).collect::<Result<_>>()?,
             outbox: rows(wait.outbox)?,
         })
     }

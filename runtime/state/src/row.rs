@@ -95,6 +95,7 @@ fn order_key(to: &ReplyTo) -> i64 {
             None => ["slack-url", "", slack.response_url.as_deref().unwrap_or_default()],
         },
         ReplyTo::Topic { topic } => ["topic", "", topic],
+        ReplyTo::Caller { .. } => ["caller", "", ""],
     };
     let digest = Sha256::digest(parts.join("\n"));
     digest.iter().take(8).fold(0, |key, byte| (key << 8) | i64::from(*byte))

@@ -74,7 +74,6 @@ async fn grow(state: &PostgresState, length: usize) -> Outcome<()> {
         append: (0..length / 2).flat_map(|_| pair()).collect(),
     };
     let conclusion = Conclusion::Succeeded(json!("ok"));
-    let finish =
-        Finish { conclusion, settle: None, checkpoint: Some(checkpoint), outbox: Vec::new(), remembers: Vec::new() };
+    let finish = Finish { checkpoint: Some(checkpoint), ..Finish::of(conclusion) };
     Ok(state.finish(claimed.fence, finish).await?)
 }

@@ -47,12 +47,7 @@ async fn turn(state: &Arc<dyn State>, agent: &AgentId, conversation: usize) -> O
     let append = vec![Message::text(Role::User, "hello"), Message::text(Role::Assistant, "good day")];
     let next = NewCheckpoint { key, replaces: checkpoint.version, data: json!({ "seen": checkpoint.length }), append };
     let conclusion = Conclusion::Succeeded(json!("done"));
-    state
-        .finish(
-            fence,
-            Finish { conclusion, settle: None, checkpoint: Some(next), outbox: Vec::new(), remembers: Vec::new() },
-        )
-        .await?;
+    state.finish(fence, Finish { checkpoint: Some(next), ..Finish::of(conclusion) }).await?;
     for _ in 0..2 {
         state.execution(fence.execution).await?.ok_or("it is not shown")?;
     }

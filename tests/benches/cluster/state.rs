@@ -140,13 +140,7 @@ async fn save(state: &Arc<dyn State>, name: &str, conversations: usize, versions
             let key = key(name, conversation)?;
             let checkpoint = NewCheckpoint { key, replaces, data: data(replaces), append: pair(replaces) };
             let conclusion = Conclusion::Succeeded(json!("ok"));
-            let finish = Finish {
-                conclusion,
-                settle: None,
-                checkpoint: Some(checkpoint),
-                outbox: Vec::new(),
-                remembers: Vec::new(),
-            };
+            let finish = Finish { checkpoint: Some(checkpoint), ..Finish::of(conclusion) };
             state.finish(fence, finish).await?;
             latencies.push(begun.elapsed());
         }

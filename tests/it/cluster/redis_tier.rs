@@ -78,13 +78,7 @@ async fn leave(state: &dyn State, replaces: u64, data: Value) {
     let append = vec![Message::text(Role::User, format!("message {replaces}"))];
     let checkpoint = Some(NewCheckpoint { key: key(), replaces, data, append });
     let conclusion = Conclusion::Succeeded(json!("done"));
-    state
-        .finish(
-            claimed.fence,
-            Finish { conclusion, settle: None, checkpoint, outbox: Vec::new(), remembers: Vec::new() },
-        )
-        .await
-        .unwrap();
+    state.finish(claimed.fence, Finish { checkpoint, ..Finish::of(conclusion) }).await.unwrap();
 }
 
 async fn latest(state: &dyn State) -> (u64, Value, u64, usize) {

@@ -25,7 +25,7 @@ async fn done(state: &PostgresState, agent: &AgentId) -> Event {
     let arrival = Arrival { agent: agent.clone(), version: "v1".to_owned(), event: event.clone(), claim };
     let Accepted::Claimed(claimed) = state.accept(arrival).await.unwrap() else { panic!("it was not claimed") };
     let conclusion = Conclusion::Succeeded(json!("done"));
-    let end = Finish { conclusion, settle: None, checkpoint: None, outbox: Vec::new(), remembers: Vec::new() };
+    let end = Finish::of(conclusion);
     state.finish(claimed.fence, end).await.unwrap();
     event
 }

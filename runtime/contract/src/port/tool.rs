@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::{
     BoxFuture,
+    call::AgentCall,
     clarification::Question,
     execution::Effect,
     id::{AgentId, ExecutionId, TraceId},
@@ -164,6 +165,13 @@ pub trait Toolset: Send + Sync + 'static {
     /// Whether a person has to allow each call of this tool; `None` if no such tool is known now. Who calls asks first, and
     /// does not call what is not known.
     fn confirms(&self, name: &str) -> Option<bool>;
+
+    /// What a tool asks of another agent, if that is what it does; or why it cannot be asked. The execution then makes that call
+    /// instead of [`Self::call`], and the other's answer is the tool's.
+    fn calls_agent(&self, name: &str, input: &Value) -> Option<Result<AgentCall, String>> {
+        let _ = (name, input);
+        None
+    }
 
     /// Calls a tool.
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, Error>>;

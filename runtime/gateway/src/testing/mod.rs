@@ -1,6 +1,7 @@
 //! Fake ports, and requests against a whole router.
 
 mod bus;
+mod calls;
 mod clarifications;
 mod house;
 mod samples;

@@ -21,6 +21,11 @@ impl Replies for WaysBack {
                 let reason = format!("topic {topic} is not a person");
                 Box::pin(std::future::ready(Err(Error::Undeliverable { reason })))
             }
+            ReplyTo::Caller { .. } => {
+                // An answer to another agent is written with the end of its execution.
+                let reason = "another agent is not a person".to_owned();
+                Box::pin(std::future::ready(Err(Error::Undeliverable { reason })))
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use greenroom_contract::{
     AgentId, Event, ExecutionId,
+    call::CallResult,
     execution::{Claimed, Failure, Fence},
     port::state::{Claim, Conclusion, Error, Finish, LEFT_TO_THE_QUEUE, Release, Result},
     status::ExecutionStatus,
@@ -112,8 +113,10 @@ impl Taken {
 async fn end_unreadable(store: &PostgresState, fence: Fence, agent: &AgentId, error: &Damaged) -> Result<()> {
     tracing::error!(%error, %agent, execution_id = %fence.execution, "An execution cannot be read and is ended.");
     let failure = Failure::new("unreadable", format!("the store's copy of the event or journal is damaged: {error}"));
-    let conclusion = Conclusion::Ended { status: ExecutionStatus::Failed, failure };
-    let end = Finish { conclusion, settle: None, checkpoint: None, outbox: Vec::new(), remembers: Vec::new() };
+    let status = ExecutionStatus::Failed;
+    let call = Some(CallResult::failed(fence.execution, status, failure.clone()));
+    let conclusion = Conclusion::Ended { status, failure };
+    let end = Finish { call, ..Finish::of(conclusion) };
     finish::finish(store, fence, end, None).await.map(drop)
 }
 

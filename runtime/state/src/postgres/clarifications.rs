@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow};
 
 use super::{
     ask::{calling, key},
+    calls,
     columns::{Columns, int4},
     fault::Job,
     options::Now,
@@ -108,6 +109,7 @@ async fn ask(conn: &mut PgConnection, fence: Fence, wait: &NewWait, now: Now) ->
          WHERE s.execution = $3 AND s.attempt = $4 AND s.seq = $5 AND s.status IN ('intended', 'unknown') \
          ON CONFLICT (id) DO UPDATE SET id = excluded.id";
     const WAIT: &str = "UPDATE executions SET status = 'waiting' WHERE seq = $1";
+    const GO_ON: &str = "UPDATE executions SET status = 'queued', available_at = now_ms($2) WHERE seq = $1";
     let id = fence.execution.as_bytes().as_slice();
     let held = sqlx::query(HOLD).bind(id).bind(int(fence.epoch)).fetch_optional(&mut *conn).await?;
     let Some(held) = held else { return Err(Error::Fenced.into()) };
@@ -129,10 +131,14 @@ async fn ask(conn: &mut PgConnection, fence: Fence, wait: &NewWait, now: Now) ->
             return Err(no_step(question.seq, attempt).into());
         }
     }
+    let has_ended = calls::open(conn, (execution, attempt), &wait.calls, now).await?;
     for row in &wait.outbox {
         row::insert(row, conn, now).await?;
     }
-    sqlx::query(WAIT).bind(execution).execute(conn).await?;
+    match has_ended {
+        true => sqlx::query(GO_ON).bind(execution).bind(now).execute(conn).await?,
+        false => sqlx::query(WAIT).bind(execution).execute(conn).await?,
+    };
     Ok(())
 }
 

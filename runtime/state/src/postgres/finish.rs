@@ -15,6 +15,7 @@ use sqlx::PgConnection;
 
 use super::{
     ask::{Ask, Batched, Waiting, calling, key},
+    calls,
     checkpoint::Prepared,
     clarifications,
     columns::{Columns, wait_ms},
@@ -28,6 +29,7 @@ use super::{
     undelivered,
 };
 use crate::{
+    call::CallEnd,
     codec,
     refusal::{conflict, corrupt, int},
     row::NewRow,
@@ -63,7 +65,7 @@ pub(super) async fn finish(
     finish: Finish,
     node: Option<NodeId>,
 ) -> Result<Vec<Option<OutboxId>>> {
-    let Finish { conclusion, settle, checkpoint, outbox, remembers } = finish;
+    let Finish { conclusion, settle, checkpoint, outbox, call, remembers } = finish;
     let mut rows = Vec::with_capacity(outbox.len());
     for outgoing in outbox {
         let row = NewRow::outgoing(outgoing)?;
@@ -79,21 +81,25 @@ pub(super) async fn finish(
         node,
         remembers,
     };
-    if !request.end.dead {
+    let answers = call.as_ref().map(CallEnd::prepare).transpose()?;
+    if !request.end.dead && answers.is_none() {
         let lane = store.lane(key(fence.execution.as_bytes()));
         return lane.ask(|reply| Waiting::Finish(Box::new(Ask { request, reply }))).await;
     }
-    let request = Arc::new([request]);
+    let (request, answers) = (Arc::new([request]), Arc::new(answers));
     let keys = request[0].keys();
     let call = calling::<Vec<Option<OutboxId>>, _>(move |conn, now| {
-        let request = Arc::clone(&request);
+        let (request, answers) = (Arc::clone(&request), Arc::clone(&answers));
         Box::pin(async move {
             let mut leased = Vec::new();
             for answer in write(request.as_slice(), conn, now).await? {
                 leased = answer?;
             }
-            if let Some(failure) = &request[0].end.failure {
+            if let Some(failure) = request[0].end.failure.as_ref().filter(|_| request[0].end.dead) {
                 dead::bury(conn, request[0].fence.execution, failure, now).await?;
+            }
+            if let Some(answers) = &*answers {
+                calls::end(conn, answers, now).await?;
             }
             Ok(leased)
         })
@@ -237,6 +243,7 @@ pub(super) async fn cancel(store: &PostgresState, execution: ExecutionId, failur
                 .await?;
             if cancelled.rows_affected() > 0 {
                 clarifications::cancel(conn, execution).await?;
+                calls::end_without_answer(conn, execution, ExecutionStatus::Cancelled, &failure, now).await?;
                 return Ok(true);
             }
             undelivered::close(conn, execution, ExecutionStatus::Cancelled, &failure, now).await

@@ -2,7 +2,7 @@
 //!
 //! One file for each station of an event, as in `sqlite` beside it: `submit` (the door), `relay` (outbox to bus),
 //! `inbox`, `claim` (and `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`, `budget`), the questions (`queries`), `schedules`, what is old (`sweep`)
-//! and `dead` letters. `clarifications` are the questions to people. The statements that take many requests at once are in `statements/`.
+//! and `dead` letters. `clarifications` are the questions to people, `calls` those to other agents. The statements that take many requests at once are in `statements/`.
 //!
 //! How a statement meets PostgreSQL: `options` and `server` make a connection, `schema` brings its tables up to date,
 //! `readers` ask, `lanes` write. A lane is a task with a connection of its own: it takes what waits and writes it
@@ -11,6 +11,7 @@
 
 mod ask;
 mod budget;
+mod calls;
 mod checkpoint;
 mod claim;
 mod clarifications;

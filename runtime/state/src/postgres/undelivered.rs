@@ -3,7 +3,7 @@
 use greenroom_contract::{Event, ExecutionId, execution::Failure, status::ExecutionStatus};
 use sqlx::{PgConnection, postgres::PgRow};
 
-use super::{columns::Columns, fault::Job, inbox, options::Now};
+use super::{calls, columns::Columns, fault::Job, inbox, options::Now};
 use crate::{codec, raw::Undelivered};
 
 /// Looks for the outbox row of an execution.
@@ -34,6 +34,7 @@ pub(super) async fn close(
     const GONE: &str = "DELETE FROM outbox WHERE execution_id = $1 RETURNING agent, created_at, available_at, body";
     let gone = sqlx::query(GONE).bind(execution.as_bytes().as_slice()).fetch_optional(&mut *conn).await?;
     let Some(found) = gone.as_ref().map(read).transpose()? else { return Ok(false) };
+    calls::end_without_answer(conn, execution, status, failure, now).await?;
     // An event that cannot be read has no place among the executions; the dead letters keep its bytes.
     let Ok(event) = codec::decode_json::<Event>(found.body.clone()) else { return Ok(true) };
     let event = (&event, found.body);

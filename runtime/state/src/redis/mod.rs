@@ -8,6 +8,7 @@
 //! everybody's way, `entry` is how a value lies there, `near` is what this process saw of it last.
 
 mod breaker;
+mod calls;
 mod clarifications;
 mod entry;
 mod near;

@@ -10,6 +10,7 @@ use greenroom_contract::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
+    calls,
     columns::Word,
     job::{Job, refuse, run},
     journal::hold,
@@ -95,6 +96,7 @@ fn ask(conn: &Connection, fence: Fence, wait: &NewWait, now: i64) -> Job<()> {
              (id, execution, attempt, step, agent, purpose, status, asked_at, expires_at, question) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING";
     const WAIT: &str = "UPDATE executions SET status = 'waiting' WHERE seq = ?1";
+    const GO_ON: &str = "UPDATE executions SET status = 'queued', available_at = ?2 WHERE seq = ?1";
     let held = hold(conn, fence)?;
     for question in &wait.questions {
         if !conn.prepare_cached(STEP)?.exists(params![held.seq, held.attempt, question.seq])? {
@@ -114,10 +116,14 @@ fn ask(conn: &Connection, fence: Fence, wait: &NewWait, now: i64) -> Job<()> {
         ];
         run(conn, ASK, row)?;
     }
+    let has_ended = calls::open(conn, &held, &wait.calls, now)?;
     for row in &wait.outbox {
         row.insert(conn, None, now)?;
     }
-    run(conn, WAIT, [held.seq])?;
+    match has_ended {
+        true => run(conn, GO_ON, params![held.seq, now])?,
+        false => run(conn, WAIT, [held.seq])?,
+    };
     Ok(())
 }
 

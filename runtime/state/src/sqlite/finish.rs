@@ -11,7 +11,7 @@ use greenroom_contract::{
 use rusqlite::{Connection, params};
 
 use super::{
-    checkpoint, clarifications,
+    calls, checkpoint, clarifications,
     columns::after,
     dead,
     job::{Job, run},
@@ -21,6 +21,7 @@ use super::{
     undelivered,
 };
 use crate::{
+    call::CallEnd,
     codec::{self, Stored},
     refusal::{conflict, corrupt},
     row::NewRow,
@@ -41,10 +42,11 @@ pub(super) async fn finish(
     node: Option<NodeId>,
 ) -> Result<Vec<Option<OutboxId>>> {
     let now = store.now();
-    let Finish { conclusion, settle, checkpoint, outbox, remembers } = finish;
+    let Finish { conclusion, settle, checkpoint, outbox, call, remembers } = finish;
     let end = End::prepare(conclusion)?;
     let settle = settle.map(Settling::prepare).transpose()?;
     let checkpoint = checkpoint.map(checkpoint::Prepared::new).transpose()?;
+    let call = call.as_ref().map(CallEnd::prepare).transpose()?;
     let outbox = outbox.into_iter().map(NewRow::outgoing).collect::<Result<Vec<_>>>()?;
     store
         .write(move |conn| {
@@ -65,6 +67,9 @@ pub(super) async fn finish(
                 memory::write(remember, conn, &held, now)?;
             }
             end.write(conn, fence.execution, &held, now)?;
+            if let Some(call) = &call {
+                calls::end(conn, call, now)?;
+            }
             Ok(leased)
         })
         .await
@@ -122,6 +127,7 @@ pub(super) async fn cancel(store: &SqliteState, execution: ExecutionId, failure:
             let cancelled = run(conn, SQL, params![execution.as_bytes(), now, failure.code, failure.message])?;
             if cancelled > 0 {
                 clarifications::cancel(conn, execution)?;
+                calls::end_without_answer(conn, execution, ExecutionStatus::Cancelled, &failure, now)?;
                 return Ok(true);
             }
             undelivered::close(conn, execution, ExecutionStatus::Cancelled, &failure, now)

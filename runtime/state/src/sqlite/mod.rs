@@ -2,10 +2,11 @@
 //!
 //! One file for each station of an event: `submit` (the door), `relay` (outbox to bus), `inbox`, `claim` (and
 //! `nodes`), `journal`, `finish`; beside them the agents' own (`checkpoint`, `usage`, `budget`), the questions (`queries`), `schedules`, what is old (`sweep`) and
-//! `dead` letters. `clarifications` are the questions to people.
+//! `dead` letters. `clarifications` are the questions to people, `calls` those to other agents.
 //! `row` is how an outbox row is written, `job` and `columns` are how a statement meets SQLite.
 
 mod budget;
+mod calls;
 mod checkpoint;
 mod claim;
 mod clarifications;

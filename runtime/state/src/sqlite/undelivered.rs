@@ -4,6 +4,7 @@ use greenroom_contract::{Event, ExecutionId, execution::Failure, status::Executi
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
+    calls,
     columns::Word,
     inbox::NewExecution,
     job::{Job, run},
@@ -37,6 +38,7 @@ pub(super) fn close(
     const GONE: &str = "DELETE FROM outbox WHERE execution_id = ?1";
     let Some(found) = find(conn, execution)? else { return Ok(false) };
     run(conn, GONE, [execution.as_bytes()])?;
+    calls::end_without_answer(conn, execution, status, failure, now)?;
     // An event that cannot be read has no place among the executions; the dead letters keep its bytes.
     let Ok(event) = codec::decode_json::<Event>(found.body.clone()) else { return Ok(true) };
     let closed = NewExecution {

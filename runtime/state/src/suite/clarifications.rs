@@ -24,7 +24,7 @@ async fn ask(stage: &Stage, on: &Claimed, questions: &[(u32, Question)]) -> Vec<
         |(seq, question): &(u32, Question)| Asked { seq: *seq, purpose: Purpose::Tool, question: question.clone() };
     let questions = questions.iter().map(asked).collect::<Vec<_>>();
     let ids = questions.iter().map(|asked| ClarificationId::of(on.fence.execution, on.attempt, asked.seq)).collect();
-    stage.state.wait(on.fence, Wait { questions, outbox: Vec::new() }).await.unwrap();
+    stage.state.wait(on.fence, Wait { questions, ..Wait::default() }).await.unwrap();
     ids
 }
 
@@ -82,7 +82,7 @@ pub async fn a_step_whose_outcome_is_unknown_asks_too(stage: Stage) {
     let unknown = Settled { status: StepStatus::Unknown, usage: None, ..outcome(&running, 0, None) };
     stage.state.journal(running.fence, Some(unknown), None).await.unwrap();
     let asked = Asked { seq: 0, purpose: Purpose::OutcomeUnknown, question: Question::input("What became of it?") };
-    stage.state.wait(running.fence, Wait { questions: vec![asked], outbox: Vec::new() }).await.unwrap();
+    stage.state.wait(running.fence, Wait { questions: vec![asked], ..Wait::default() }).await.unwrap();
     stage.state.decide(ClarificationId::of(running.fence.execution, 1, 0), yes("ann")).await.unwrap();
     assert_eq!(stage.claim_one(&support, &here).await.journal[0].status, StepStatus::Settled);
 }
@@ -123,7 +123,11 @@ pub async fn questions_and_answers_are_told(stage: Stage) {
     stage.state.journal(running.fence, None, Some(call(&running, 0))).await.unwrap();
     let told = |topic| vec![Outgoing::Event { event: fact(topic), mandatory: false }];
     let asked = Asked { seq: 0, purpose: Purpose::Budget, question: Question::input("More?") };
-    stage.state.wait(running.fence, Wait { questions: vec![asked], outbox: told("asked") }).await.unwrap();
+    stage
+        .state
+        .wait(running.fence, Wait { questions: vec![asked], outbox: told("asked"), ..Wait::default() })
+        .await
+        .unwrap();
     let id = ClarificationId::of(running.fence.execution, 1, 0);
     stage.state.decide(id, Decision { outbox: told("answered"), ..yes("ann") }).await.unwrap();
     stage.state.decide(id, Decision { outbox: told("again"), ..yes("bob") }).await.unwrap();
@@ -201,7 +205,7 @@ pub async fn only_a_step_under_way_asks(stage: Stage) {
     let running = stage.running(&agent("support"), &node("here")).await;
     let wait = |questions: &[u32]| {
         let asked = |seq: &u32| Asked { seq: *seq, purpose: Purpose::Tool, question: Question::input("Who?") };
-        Wait { questions: questions.iter().map(asked).collect(), outbox: Vec::new() }
+        Wait { questions: questions.iter().map(asked).collect(), ..Wait::default() }
     };
     let refused = stage.state.wait(running.fence, wait(&[0])).await;
     assert!(matches!(refused, Err(Error::NotFound { .. })), "{refused:?}");

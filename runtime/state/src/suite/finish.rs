@@ -123,6 +123,7 @@ pub async fn a_finish_is_all_or_nothing(stage: Stage) {
         settle: Some(outcome(&claimed, 0, Some(MicroUsd(1)))),
         checkpoint: Some(checkpoint.clone()),
         outbox: vec![told],
+        call: None,
         remembers: vec![Remember { key: "city".to_owned(), text: Some("Oslo".to_owned()) }],
     };
     let refused = stage.state.finish(claimed.fence, finish.clone()).await;

@@ -126,6 +126,13 @@ macro_rules! state_suite {
             each_agents_newest_version_is_kept
             spending_is_remembered_for_a_year
             a_sweep_takes_no_more_than_its_limit
+            an_execution_waits_for_another_agents
+            each_answer_makes_the_caller_due
+            a_call_made_again_keeps_what_it_has
+            a_call_ends_with_whatever_became_of_the_other
+            what_nobody_waits_for_is_stale
+            a_question_and_a_call_stand_side_by_side
+            a_call_without_a_step_is_refused
             an_execution_waits_and_goes_on_with_the_answer
             a_step_whose_outcome_is_unknown_asks_too
             the_first_answer_counts

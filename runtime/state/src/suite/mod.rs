@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a behaviour is a test: it panics where the promise is broken")]
 
 mod budget;
+mod calls;
 mod checkpoint;
 mod claim;
 mod clarifications;
@@ -29,6 +30,7 @@ mod submit;
 mod sweep;
 
 pub use budget::*;
+pub use calls::*;
 pub use checkpoint::*;
 pub use claim::*;
 pub use clarifications::*;

@@ -214,7 +214,7 @@ pub(super) fn outcome(on: &Claimed, seq: u32, cost: Option<MicroUsd>) -> Settled
 
 /// An end that leaves nothing else behind.
 pub(super) fn end(conclusion: Conclusion) -> Finish {
-    Finish { conclusion, settle: None, checkpoint: None, outbox: Vec::new(), remembers: Vec::new() }
+    Finish::of(conclusion)
 }
 
 pub(super) fn succeeded() -> Conclusion {

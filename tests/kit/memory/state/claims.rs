@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use greenroom_contract::{
     AgentId, Event, ExecutionId, NodeId,
+    call::CallResult,
     clarification::Clarification,
     clock::from_millis,
     execution::{Claimed, Failure, Fence},
@@ -221,6 +222,7 @@ impl Tables {
         }
         // The new epoch tells the one who works on it, at its next write.
         self.rows[number].epoch += 1;
+        self.end_call(CallResult::failed(id, ExecutionStatus::Cancelled, failure.clone()), now);
         self.end(number, ExecutionStatus::Cancelled, Some(failure), now);
         let open = |asked: &&mut Clarification| asked.execution_id == id && asked.status == ClarificationStatus::Open;
         self.questions.iter_mut().filter(open).for_each(|asked| asked.status = ClarificationStatus::Cancelled);

@@ -65,11 +65,15 @@ impl Clarifications for MemoryState {
 impl Tables {
     fn wait(&mut self, fence: Fence, wait: Wait, now: i64) -> Result<()> {
         let number = self.hold(fence)?;
-        if wait.questions.is_empty() {
+        if wait.questions.is_empty() && wait.calls.is_empty() {
             return Err(conflict("nobody waits for the answer to no question"));
         }
         let row = &self.rows[number];
         let attempt = row.attempt;
+        let intended = |seq: u32| row.steps.iter().any(|step| (step.attempt, step.seq) == (attempt, seq));
+        if let Some(call) = wait.calls.iter().find(|call| !intended(call.seq)) {
+            return Err(Error::NotFound { what: format!("step {} of attempt {attempt}", call.seq) });
+        }
         let mut new = Vec::new();
         for asked in wait.questions {
             let is_it = |step: &&greenroom_contract::execution::Step| (step.attempt, step.seq) == (attempt, asked.seq);
@@ -103,8 +107,13 @@ impl Tables {
         }
         new.retain(|asked| self.questions.iter().all(|old| old.id != asked.id));
         self.questions.extend(new);
+        let has_ended = self.open_calls(number, wait.calls, now);
         wait.outbox.into_iter().for_each(|outgoing| self.send(outgoing, None, now));
-        self.rows[number].status = ExecutionStatus::Waiting;
+        let row = &mut self.rows[number];
+        row.status = if has_ended { ExecutionStatus::Queued } else { ExecutionStatus::Waiting };
+        if has_ended {
+            row.available_at = now;
+        }
         Ok(())
     }
 

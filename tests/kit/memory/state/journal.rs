@@ -114,7 +114,7 @@ impl Tables {
 
     pub(super) fn finish(&mut self, fence: Fence, finish: Finish, now: i64) -> Result<()> {
         let number = self.hold(fence)?;
-        let Finish { conclusion, settle, checkpoint, outbox, remembers } = finish;
+        let Finish { conclusion, settle, checkpoint, outbox, call, remembers } = finish;
         if let Some(settle) = &settle {
             self.may_settle(number, settle)?;
         }
@@ -143,6 +143,9 @@ impl Tables {
                 Some(text) => drop(self.memories.insert(key, (now, text))),
                 None => drop(self.memories.remove(&key)),
             }
+        }
+        if let Some(result) = call {
+            self.end_call(result, now);
         }
         match conclusion {
             Conclusion::Succeeded(output) => {

@@ -2,6 +2,7 @@
 //! that check everything first and change something only then, so that each happens wholly or not at all.
 
 mod budget;
+mod calls;
 mod claims;
 mod clarifications;
 mod journal;

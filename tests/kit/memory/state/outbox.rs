@@ -2,6 +2,7 @@
 
 use greenroom_contract::{
     AgentId, EventId, ExecutionId, NodeId,
+    call::CallResult,
     execution::Failure,
     port::state::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, Result, Submission, Submitted},
     status::ExecutionStatus,
@@ -198,6 +199,7 @@ impl Tables {
     /// comes is a duplicate. Returns whether there was one.
     pub(super) fn close(&mut self, id: ExecutionId, status: ExecutionStatus, why: &Failure, now: i64) -> bool {
         let Some(out) = self.promised.get(&id).copied().and_then(|out| self.remove(out)) else { return false };
+        self.end_call(CallResult::failed(id, status, why.clone()), now);
         let (Some((event, _)), Some(agent)) = (out.event(), &out.agent) else { return false };
         let (created_at, ended) = (out.created_at, Some((now, why.clone())));
         self.insert(NewRow { agent, version: "", event, status, node: None, created_at, ended })

@@ -10,7 +10,7 @@ use greenroom_contract::{
         llm::Message,
         state::{CheckpointKey, Error, Outgoing, Reservation, Result, Spent},
     },
-    status::ExecutionStatus,
+    status::{CallStatus, ExecutionStatus},
 };
 use serde_json::Value;
 
@@ -39,6 +39,8 @@ pub(super) struct Tables {
     pub(super) memories: BTreeMap<(AgentId, String), (i64, String)>,
     /// In the order in which they were asked.
     pub(super) questions: Vec<Clarification>,
+    /// By the execution that is to answer.
+    pub(super) calls: BTreeMap<ExecutionId, Call>,
     pub(super) schedules: BTreeMap<AgentId, Schedule>,
     /// By agent and time.
     pub(super) firings: BTreeMap<(AgentId, i64), Fired>,
@@ -70,6 +72,16 @@ pub(super) struct Row {
     pub(super) steps: Vec<Step>,
     /// It was deleted: it is shown to nobody.
     pub(super) swept: bool,
+}
+
+/// A call of another agent.
+pub(super) struct Call {
+    pub(super) caller: ExecutionId,
+    pub(super) attempt: u32,
+    pub(super) seq: u32,
+    pub(super) agent: AgentId,
+    pub(super) status: CallStatus,
+    pub(super) deadline_at: i64,
 }
 
 /// An outbox row.
@@ -107,6 +119,7 @@ impl Out {
                 None => format!("url {}", slack.response_url.as_deref().unwrap_or_default()),
             }),
             Outgoing::Reply { to: ReplyTo::Topic { topic }, .. } => Some(format!("topic {topic}")),
+            Outgoing::Reply { to: ReplyTo::Caller { .. }, .. } => Some("caller".to_owned()),
             Outgoing::Event { .. } => None,
         }
     }

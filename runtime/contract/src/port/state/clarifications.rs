@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Outgoing, Result};
+use super::{NewCall, Outgoing, Result};
 use crate::{
     BoxFuture,
     clarification::{Clarification, Question},
@@ -12,11 +12,13 @@ use crate::{
     status::{ClarificationStatus, Purpose, StepStatus},
 };
 
-/// The end of a run that goes on when people have answered. What it has called is settled before.
-#[derive(Debug, Clone)]
+/// The end of a run that goes on when people have answered, or other agents. What else it has called is settled before.
+#[derive(Debug, Clone, Default)]
 pub struct Wait {
-    /// What is asked; at least one question.
+    /// What people are asked.
     pub questions: Vec<Asked>,
+    /// What other agents are asked. There is at least one question or call.
+    pub calls: Vec<NewCall>,
     /// Events and replies to send.
     pub outbox: Vec<Outgoing>,
 }
@@ -70,8 +72,8 @@ pub struct ClarificationFilter {
 /// The questions of the store. A question ends once, whoever answers, and however many at once: the first counts.
 /// Cancelling an execution cancels its open questions; they are deleted with their execution.
 pub trait Clarifications: Send + Sync + 'static {
-    /// Ends the run: the execution waits, nobody holds it, and its questions are open. The same question asked again
-    /// keeps what it has.
+    /// Ends the run: the execution waits, nobody holds it, and its questions and calls are open. The same question or call
+    /// made again keeps what it has. If one of the calls has ended meanwhile, the execution is queued at once.
     fn wait(&self, fence: Fence, wait: Wait) -> BoxFuture<'_, Result<()>>;
 
     /// Ends a question and settles its step. When it was the execution's last open one, the execution is queued and due.

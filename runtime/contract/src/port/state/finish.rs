@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::outbox::Outgoing;
 use crate::{
+    call::CallResult,
     execution::{Failure, Settled},
     id::AgentId,
     port::{llm::Message, memory::Remember},
@@ -23,8 +24,17 @@ pub struct Finish {
     pub checkpoint: Option<NewCheckpoint>,
     /// Events and replies to send.
     pub outbox: Vec<Outgoing>,
+    /// The end of the call that the execution answers, if another agent asked for it.
+    pub call: Option<CallResult>,
     /// What the agent is to keep in mind, in order: of two under one key the later counts.
     pub remembers: Vec<Remember>,
+}
+
+impl Finish {
+    /// An end that leaves nothing behind.
+    pub fn of(conclusion: Conclusion) -> Self {
+        Self { conclusion, settle: None, checkpoint: None, outbox: Vec::new(), call: None, remembers: Vec::new() }
+    }
 }
 
 /// How an attempt ended.

@@ -11,6 +11,7 @@
 //! * **Time** is the store's own clock.
 
 mod budget;
+mod calls;
 mod clarifications;
 mod error;
 mod finish;
@@ -24,6 +25,7 @@ mod store;
 mod sweep;
 
 pub use budget::{Reservation, Reserved};
+pub use calls::{Calls, NewCall, StaleCall};
 pub use clarifications::{Asked, ClarificationFilter, Clarifications, Decided, Decision, Wait};
 pub use error::{Error, Result};
 pub use finish::{Checkpoint, CheckpointKey, Conclusion, Finish, NewCheckpoint};

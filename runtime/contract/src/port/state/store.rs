@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Accepted, AgentStates, Arrival, Checkpoint, CheckpointKey, Claim, Clarifications, DeadLetterFilter,
+    Accepted, AgentStates, Arrival, Calls, Checkpoint, CheckpointKey, Claim, Clarifications, DeadLetterFilter,
     ExecutionFilter, Finish, NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release,
     Replayed, Reservation, Reserved, Result, Schedules, Spent, Submission, Submitted, Swept,
 };
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The store.
-pub trait State: AgentStates + Clarifications + Schedules {
+pub trait State: AgentStates + Calls + Clarifications + Schedules {
     // doors and outbox
 
     /// Takes a command or event in by a door: its outbox row is durable when this returns. A submission with an
@@ -120,7 +120,7 @@ pub trait State: AgentStates + Clarifications + Schedules {
     }
 
     /// Asks a running, queued or waiting execution to end as `cancelled`. It ends now: the claim of a running one is
-    /// fenced, the open questions of a waiting one are cancelled. Returns whether there was something to cancel.
+    /// fenced, the open questions of a waiting one are cancelled, and whoever called it is answered. Returns whether there was something to cancel.
     fn cancel(&self, execution: ExecutionId, failure: Failure) -> BoxFuture<'_, Result<bool>>;
 
     // agents' own

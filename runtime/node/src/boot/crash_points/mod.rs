@@ -7,6 +7,7 @@
 
 mod around;
 mod bus;
+mod calls;
 mod clarifications;
 mod outfit;
 mod replies;
