@@ -206,18 +206,6 @@ async fn a_broker_that_is_not_there_is_no_error_at_the_start_and_no_secret_is_to
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_queue_with_other_arguments_is_used_as_it_is() {
-    let vhost = shared().vhost().await;
-    let bus = connect(&vhost.url).await;
-    bus.declare(queue("agent.input.a")).await.unwrap();
-    // The same queue, asked for with another sharing, which is an argument that cannot be changed.
-    let other = QueueSpec { sharing: Sharing::SingleActive, ..queue("agent.input.a") };
-    bus.declare(other).await.unwrap();
-    publish(&bus, "agent.input.a", 1).await.unwrap();
-    assert_eq!(take(&bus, "agent.input.a", 1).await, BTreeSet::from([1]));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_takes_is_returned_to_the_one_who_published_it() {
     // Many at once, every third to nowhere: the client does not say which return belongs to which confirm.
     let vhost = shared().vhost().await;

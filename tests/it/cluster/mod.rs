@@ -13,6 +13,7 @@ mod shared_queues;
 mod state_on_postgres;
 mod state_on_postgres_in_trouble;
 mod takeover;
+mod versioned_queues;
 mod zombies;
 
 /// How long a story waits for what takes a lease, a reconnection or a server's start.

@@ -25,14 +25,17 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     address::Address,
     call::{Trouble, unavailable},
-    consumer::{Ledger, Outlet, Owner, Tap},
+    consumer::{Counter, Outlet, Owner, Tap},
     counts,
     ears::Ears,
+    ledger::Ledger,
     lines::Lines,
     link::{Link, Setup, Up},
     message::{self, Parcel},
+    old,
     options::{CONNECT, LARGE, LARGEST_PREFETCH, Options, SUSPICION},
     publish::{Outcome, Publisher},
+    queue::find,
     roster::Roster,
     token::Desk,
     topology::Topology,
@@ -65,7 +68,7 @@ struct Inner {
     side: Publisher,
     suspects: Mutex<HashMap<String, Instant>>,
     topology: Arc<Topology>,
-    roster: Roster,
+    roster: Arc<Roster>,
     ears: Ears,
     desk: Arc<Desk>,
     clock: Arc<dyn Clock>,
@@ -92,7 +95,10 @@ impl AmqpBus {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let delivery_limit = options.delivery_limit;
         let desk = Arc::new(Desk { publisher: publisher.clone(), clock: Arc::clone(&clock), delivery_limit });
-        let (suspects, roster, ears, settle) = (Mutex::default(), Roster::default(), Ears::default(), options.settle);
+        let (suspects, roster, ears, settle) = (Mutex::default(), Arc::default(), Ears::default(), options.settle);
+        let following = old::follow(consuming.clone(), Arc::clone(&topology), Arc::clone(&roster));
+        let ends = closing.clone();
+        drop(task::spawn("bus-old-queues", async move { ends.run_until_cancelled(following).await }));
         let inner = Inner {
             publishing,
             consuming,
@@ -132,14 +138,26 @@ impl AmqpBus {
         // A line of its own is perhaps just being made, when the first is there.
         inner.consuming.up()?;
         let up = timeout(CONNECT, seat.link.wait()).await.ok().flatten().ok_or_else(lacking)?;
-        let tap = Tap::open(up, queue, prefetch).await.map_err(|trouble| match trouble {
-            Trouble::NotFound => Error::UnknownQueue { queue: queue.to_owned() },
+        let unknown = || Error::UnknownQueue { queue: queue.to_owned() };
+        let (actual, old) = match inner.topology.place(queue) {
+            Some(place) => place,
+            None => {
+                let mut found = find(&up, queue).await?.into_keys();
+                (found.next().ok_or_else(unknown)?, found.collect())
+            }
+        };
+        let tap = Tap::open(up, &actual, prefetch).await.map_err(|trouble| match trouble {
+            Trouble::NotFound => unknown(),
             other => other.into(),
         })?;
-        let ledger = Arc::new(Ledger::new(queue));
-        inner.roster.add(&ledger);
-        let (desk, topology) = (Arc::clone(&inner.desk), Arc::clone(&inner.topology));
-        let owner = Owner { ledger, outlet, prefetch, desk, topology, seat };
+        let ledger = |queue_: &str| {
+            let ledger = Arc::new(Ledger::new(queue, queue_, &actual));
+            inner.roster.add(&ledger);
+            ledger
+        };
+        let old = old.iter().map(|old| ledger(old)).collect();
+        let counter = Counter { ledger: ledger(&actual), outlet, desk: Arc::clone(&inner.desk) };
+        let owner = Owner { counter, old, prefetch, topology: Arc::clone(&inner.topology), seat };
         let closing = self.closing.clone();
         drop(task::spawn("bus-consumer", async move { closing.run_until_cancelled(owner.run(tap)).await }));
         Ok(())
@@ -243,7 +261,13 @@ impl Bus for AmqpBus {
         let inner = Arc::clone(&self.inner);
         to_the_end("bus-declare", async move {
             let up = inner.consuming.up()?;
-            inner.topology.declare(&up, queue).await
+            let (name, before) = (queue.name.clone(), inner.topology.actual(&queue.name));
+            inner.topology.declare(&up, queue).await?;
+            if before.is_some() && before != inner.topology.actual(&name) {
+                // Who consumes it begins anew: with the old one, then the new one.
+                inner.roster.dismiss(&name).await;
+            }
+            Ok(())
         })
     }
 
@@ -322,7 +346,7 @@ impl Bus for AmqpBus {
     fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueInfo>, Error>> {
         Box::pin(async move {
             let up = self.inner.consuming.up()?;
-            let names = self.inner.topology.names().into_iter().collect();
+            let names = self.inner.topology.names();
             counts::count(&up, &self.inner.roster, names).await
         })
     }

@@ -1,14 +1,15 @@
-//! A subscription: the task that owns its channel, and the ledger of what is out.
+//! A subscription: the task that owns its channel.
 //!
-//! The ledger knows the deliveries of the present channel that are not settled. A delivery that is given back is offered
+//! What the queue's name meant before comes first: a queue that was left for another of the name is drained, then the present one
+//! is served. The ledger knows the deliveries of the present channel that are not settled. A delivery that is given back is offered
 //! to the same subscription again, in its place and uncounted, without troubling the broker; only when the subscriber has
 //! gone does it go back to the queue. When the connection is lost the ledger is emptied, and the task consumes again on
 //! the next one: what was out is stale, and comes again.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -27,105 +28,26 @@ use lapin::{
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
     types::{FieldTable, ShortString},
 };
-use tokio::sync::{Notify, mpsc};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
 
 use super::{
     call::{Trouble, call},
+    ledger::Ledger,
     lines::Seat,
     link::{Link, Up},
     message::{Letter, key},
+    queue::{close, look},
     token::{Desk, Held, Token},
-    topology::{Topology, close},
+    topology::Topology,
 };
 
 /// The wait before a verdict of the bus's own is tried again, or a consumer that failed on a good connection.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// What is out of one subscription.
-#[derive(Debug)]
-pub(super) struct Ledger {
-    queue: String,
-    out: Mutex<Out>,
-    bell: Notify,
-    /// Ends the subscription.
-    pub(super) quit: CancellationToken,
-    /// The broker sends nothing more.
-    pub(super) ended: CancellationToken,
-}
-
-#[derive(Debug, Default)]
-struct Out {
-    epoch: u64,
-    open: HashMap<u64, Arc<Held>>,
-    returned: Vec<u64>,
-    /// How many went back to the broker's queue.
-    requeued: u64,
-}
-
-impl Ledger {
-    pub(super) fn new(queue: &str) -> Self {
-        let (quit, ended) = (CancellationToken::new(), CancellationToken::new());
-        Self { queue: queue.to_owned(), out: Mutex::default(), bell: Notify::new(), quit, ended }
-    }
-
-    pub(super) fn queue(&self) -> &str {
-        &self.queue
-    }
-
-    /// How many are not settled.
-    pub(super) fn open(&self) -> u64 {
-        self.lock().open.len() as u64
-    }
-
-    /// Whether nothing is out and nothing is on its way back to the queue.
-    pub(super) fn is_idle(&self) -> bool {
-        let out = self.lock();
-        out.open.is_empty() && out.requeued == 0
-    }
-
-    pub(super) fn has(&self, held: &Held) -> bool {
-        let out = self.lock();
-        out.epoch == held.epoch && out.open.contains_key(&held.number)
-    }
-
-    pub(super) fn settled(&self, held: &Held) {
-        let mut out = self.lock();
-        if out.epoch == held.epoch {
-            out.open.remove(&held.number);
-            drop(out);
-            self.bell.notify_one();
-        }
-    }
-
-    /// For whoever drops a delivery: never waits, and there are no more of these than deliveries that are out.
-    pub(super) fn give_back(&self, held: &Held) {
-        let mut out = self.lock();
-        if out.epoch == held.epoch {
-            out.returned.push(held.number);
-            drop(out);
-            self.bell.notify_one();
-        }
-    }
-
-    fn begin(&self) -> u64 {
-        let mut out = self.lock();
-        *out = Out { epoch: out.epoch + 1, requeued: out.requeued, ..Out::default() };
-        out.epoch
-    }
-
-    fn take_returned(&self) -> Vec<Arc<Held>> {
-        let mut out = self.lock();
-        let returned = std::mem::take(&mut out.returned);
-        returned.iter().filter_map(|number| out.open.get(number).cloned()).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Out> {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+/// How long nothing comes from a queue that is drained, before it is asked whether that was all.
+const QUIET: Duration = Duration::from_millis(200);
 
 /// Where a subscription's deliveries go.
+#[derive(Clone)]
 pub(super) enum Outlet {
     Events(mpsc::Sender<Delivery>),
     Dead(mpsc::Sender<DeadDelivery>),
@@ -175,12 +97,19 @@ impl Tap {
     }
 }
 
-/// The task that owns a subscription.
-pub(super) struct Owner {
+/// Where deliveries are counted out and handed over.
+pub(super) struct Counter {
     pub(super) ledger: Arc<Ledger>,
     pub(super) outlet: Outlet,
-    pub(super) prefetch: u16,
     pub(super) desk: Arc<Desk>,
+}
+
+/// The task that owns a subscription.
+pub(super) struct Owner {
+    pub(super) counter: Counter,
+    /// The queues that were left for the present one.
+    pub(super) old: Vec<Arc<Ledger>>,
+    pub(super) prefetch: u16,
     pub(super) topology: Arc<Topology>,
     pub(super) seat: Seat,
 }
@@ -191,33 +120,72 @@ enum Dry {
     Lost,
     /// The subscriber has gone, or is to go.
     Unwanted,
+    /// It was to be drained, and nothing is left.
+    Drained,
 }
 
 impl Owner {
     /// Serves the subscription until it ends, over as many connections as that takes.
     pub(super) async fn run(mut self, first: Tap) {
+        for ledger in std::mem::take(&mut self.old) {
+            self.drain(ledger).await;
+        }
         let mut tap = first;
+        let Self { counter, prefetch, topology, mut seat, .. } = self;
         loop {
-            match self.serve(&mut tap).await {
-                Dry::Unwanted => return self.wind_down(tap).await,
+            match counter.serve(&mut tap, false).await {
+                Dry::Unwanted | Dry::Drained => {
+                    let Counter { ledger, outlet, .. } = counter;
+                    return wind_down(&ledger, tap, Some(outlet)).await;
+                }
                 Dry::Lost => {
-                    self.ledger.begin();
+                    counter.ledger.begin();
                     drop(tap);
                 }
             }
             tap = tokio::select! {
-                again = Self::again(&mut self.seat.link, &self.topology, self.ledger.queue(), self.prefetch) => match again {
+                again = again(&mut seat.link, &topology, counter.ledger.name(), prefetch) => match again {
                     Some(again) => again,
                     None => break,
                 },
-                () = self.outlet.closed() => break,
-                () = self.ledger.quit.cancelled() => break,
+                () = counter.outlet.closed() => break,
+                () = counter.ledger.quit.cancelled() => break,
             };
         }
-        self.ledger.ended.cancel();
+        counter.ledger.ended.cancel();
     }
 
-    async fn serve(&self, tap: &mut Tap) -> Dry {
+    /// Hands over what is left in a queue that nothing leads to any more.
+    async fn drain(&mut self, ledger: Arc<Ledger>) {
+        let counter = Counter { ledger, outlet: self.counter.outlet.clone(), desk: Arc::clone(&self.counter.desk) };
+        loop {
+            let up = tokio::select! {
+                up = self.seat.link.wait() => up,
+                () = counter.outlet.closed() => None,
+                () = counter.ledger.quit.cancelled() => None,
+            };
+            let Some(up) = up else { break };
+            match Tap::open(up, counter.ledger.queue(), self.prefetch).await {
+                Ok(mut tap) => match counter.serve(&mut tap, true).await {
+                    Dry::Lost => drop(counter.ledger.begin()),
+                    // The subscriber knows nothing of this queue: for it, more comes.
+                    Dry::Unwanted | Dry::Drained => return wind_down(&counter.ledger, tap, None).await,
+                },
+                // It has been deleted.
+                Err(Trouble::NotFound) => break,
+                Err(trouble) => {
+                    let queue = counter.ledger.queue();
+                    tracing::debug!(queue, error = %trouble, "A queue cannot be drained; tried again.");
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        counter.ledger.ended.cancel();
+    }
+}
+
+impl Counter {
+    async fn serve(&self, tap: &mut Tap, to_the_last: bool) -> Dry {
         let epoch = self.ledger.begin();
         let mut number = 0;
         let mut waiting: BTreeMap<u64, Arc<Held>> = BTreeMap::new();
@@ -237,23 +205,22 @@ impl Owner {
                 message = tap.messages.next() => match message {
                     Some(Ok(message)) => {
                         number += 1;
-                        let held = self.take_in(message, epoch, number);
+                        let held = take_in(message, epoch, number);
+                        self.ledger.came(&held);
                         waiting.insert(number, held);
                     }
                     Some(Err(_)) => {}
                     None => return Dry::Lost,
                 },
+                () = tokio::time::sleep(QUIET), if to_the_last => {
+                    if self.ledger.open() == 0 && is_empty(&tap.up, self.ledger.queue()).await {
+                        return Dry::Drained;
+                    }
+                }
             }
         }
-        self.ledger.lock().returned.extend(waiting.into_keys());
+        self.ledger.not_wanted(waiting.into_keys());
         Dry::Unwanted
-    }
-
-    fn take_in(&self, message: lapin::message::Delivery, epoch: u64, number: u64) -> Arc<Held> {
-        let (letter, acker) = Letter::new(message);
-        let held = Arc::new(Held { epoch, number, letter, acker });
-        self.ledger.lock().open.insert(number, Arc::clone(&held));
-        held
     }
 
     fn hand_out(&self, room: Room<'_>, held: Arc<Held>) {
@@ -264,7 +231,7 @@ impl Owner {
             }
             Room::Events(room) => match Event::from_bytes(&held.letter.body) {
                 Ok(event) => {
-                    let queue = self.ledger.queue().to_owned();
+                    let queue = self.ledger.name().to_owned();
                     room.send(Delivery::new(event, queue, held.letter.rejections, Box::new(token)));
                 }
                 Err(error) => {
@@ -282,69 +249,78 @@ impl Owner {
             },
         }
     }
+}
 
-    /// Consumes again as soon as that is possible; `None` when the queue is gone for good, or the bus closed.
-    async fn again(link: &mut Link, topology: &Topology, queue: &str, prefetch: u16) -> Option<Tap> {
-        loop {
-            let up = link.wait().await?;
-            match Tap::open(Arc::clone(&up), queue, prefetch).await {
-                Ok(tap) => return Some(tap),
-                Err(Trouble::NotFound) => {
-                    // Deleted by somebody, or lost by the broker: what was declared is declared again.
-                    let known = topology.spec(queue);
-                    if known.is_none() && queue != greenroom_contract::port::bus::DEAD_LETTER_QUEUE {
-                        return None;
-                    }
-                    if let Some(spec) = known
-                        && let Err(error) = topology.declare(&up, spec).await
-                    {
-                        tracing::warn!(queue, %error, "A queue is gone and cannot be declared again; tried again.");
-                    }
+fn take_in(message: lapin::message::Delivery, epoch: u64, number: u64) -> Arc<Held> {
+    let (letter, acker) = Letter::new(message);
+    Arc::new(Held { epoch, number, letter, acker })
+}
+
+/// Whether a queue has nothing more to hand out. One that cannot be asked may have.
+async fn is_empty(up: &Up, queue: &str) -> bool {
+    match look(up, queue).await {
+        Ok((channel, there)) => {
+            close(channel).await;
+            there.is_none_or(|queue| queue.message_count() == 0)
+        }
+        Err(_) => false,
+    }
+}
+
+/// Consumes again as soon as that is possible; `None` when the queue is gone for good, or the bus closed.
+async fn again(link: &mut Link, topology: &Topology, name: &str, prefetch: u16) -> Option<Tap> {
+    loop {
+        let up = link.wait().await?;
+        let queue = topology.actual(name).unwrap_or_else(|| name.to_owned());
+        match Tap::open(Arc::clone(&up), &queue, prefetch).await {
+            Ok(tap) => return Some(tap),
+            Err(Trouble::NotFound) => {
+                // Deleted by somebody, or lost by the broker: what was declared is declared again.
+                let known = topology.spec(name);
+                if known.is_none() && name != greenroom_contract::port::bus::DEAD_LETTER_QUEUE {
+                    return None;
                 }
-                Err(trouble) => tracing::debug!(queue, error = %trouble, "A queue cannot be consumed; tried again."),
+                if let Some(spec) = known
+                    && let Err(error) = topology.declare(&up, spec).await
+                {
+                    tracing::warn!(queue, %error, "A queue is gone and cannot be declared again; tried again.");
+                }
             }
-            tokio::time::sleep(PAUSE).await;
+            Err(trouble) => tracing::debug!(queue, error = %trouble, "A queue cannot be consumed; tried again."),
         }
+        tokio::time::sleep(PAUSE).await;
     }
+}
 
-    /// Ends the consumer, gives back what nobody has, and stays until whoever holds something has settled it.
-    async fn wind_down(self, tap: Tap) {
-        let Self { ledger, outlet, .. } = self;
-        let Tap { channel, tag, mut messages, up } = tap;
-        let cancelled =
-            call("ending a consumer", channel.basic_cancel(tag, BasicCancelOptions::default())).await.is_ok();
-        drop(outlet);
-        let mut number = u64::MAX;
-        while let Some(Some(message)) = messages.next().now_or_never() {
-            if let Ok(message) = message {
-                let (letter, acker) = Letter::new(message);
-                let epoch = ledger.lock().epoch;
-                number -= 1;
-                let held = Arc::new(Held { epoch, number, letter, acker });
-                let mut out = ledger.lock();
-                out.open.insert(number, held);
-                out.returned.push(number);
-            }
+/// Ends the consumer, gives back what nobody has, and stays until whoever holds something has settled it. The subscriber hears
+/// of the end, by the loss of the outlet, as soon as nothing more comes.
+async fn wind_down(ledger: &Ledger, tap: Tap, outlet: Option<Outlet>) {
+    let Tap { channel, tag, mut messages, up } = tap;
+    let cancelled = call("ending a consumer", channel.basic_cancel(tag, BasicCancelOptions::default())).await.is_ok();
+    drop(outlet);
+    let mut number = u64::MAX;
+    while let Some(Some(message)) = messages.next().now_or_never() {
+        if let Ok(message) = message {
+            number -= 1;
+            ledger.came_too_late(take_in(message, ledger.epoch(), number));
         }
-        let mut told = false;
-        while cancelled && up.is_connected() && channel.status().connected() {
-            for held in ledger.take_returned() {
-                held.requeue().await;
-                let mut out = ledger.lock();
-                out.open.remove(&held.number);
-                out.requeued += 1;
-            }
-            if !std::mem::replace(&mut told, true) {
-                ledger.ended.cancel();
-            }
-            if ledger.open() == 0 {
-                break;
-            }
-            // The net below the bell notices a lost connection.
-            drop(tokio::time::timeout(Duration::from_secs(1), ledger.bell.notified()).await);
-        }
-        ledger.begin();
-        ledger.ended.cancel();
-        close(channel).await;
     }
+    let mut told = false;
+    while cancelled && up.is_connected() && channel.status().connected() {
+        for held in ledger.take_returned() {
+            held.requeue().await;
+            ledger.requeued(&held);
+        }
+        if !std::mem::replace(&mut told, true) {
+            ledger.ended.cancel();
+        }
+        if ledger.open() == 0 {
+            break;
+        }
+        // The net below the bell notices a lost connection.
+        drop(tokio::time::timeout(Duration::from_secs(1), ledger.bell.notified()).await);
+    }
+    ledger.begin();
+    ledger.ended.cancel();
+    close(channel).await;
 }

@@ -26,8 +26,13 @@ pub(super) const LAST_ERROR: &str = "x-last-error";
 /// A dead letter's `Death`, as JSON.
 pub(super) const DEATH: &str = "x-greenroom-death";
 
-/// The arguments of an agent's queue. They cannot be changed once the queue exists; a policy can set the same.
-pub(super) fn agent_queue(sharing: Sharing) -> FieldTable {
+/// How many sets of arguments agents' queues have had so far.
+const SETS: u32 = 2;
+
+/// The arguments of an agent's queue, and their number. Arguments cannot be changed once a queue exists; a policy can set the
+/// same, except for those that say how it is shared. Whoever changes a set here gives it the next number: queues are called by
+/// it, and those with the earlier ones are looked for by theirs.
+pub(super) fn agent_queue(sharing: Sharing) -> (u32, FieldTable) {
     let mut arguments = quorum();
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(BROKER_DELIVERY_LIMIT));
     arguments.insert("x-dead-letter-exchange".into(), text(DEAD));
@@ -37,7 +42,22 @@ pub(super) fn agent_queue(sharing: Sharing) -> FieldTable {
     if sharing == Sharing::SingleActive {
         arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
     }
-    arguments
+    let number = match sharing {
+        Sharing::Competing => 1,
+        Sharing::SingleActive => 2,
+    };
+    (number, arguments)
+}
+
+/// What a queue is called that has these arguments, while its plain name is, or was, taken by one with others. No agent's
+/// name holds a dot.
+pub(super) fn versioned(name: &str, number: u32) -> String {
+    format!("{name}.v{number}")
+}
+
+/// Every name that the broker may know a queue by; the plain one first.
+pub(super) fn every_name(name: &str) -> impl Iterator<Item = String> {
+    std::iter::once(name.to_owned()).chain((1..=SETS).map(move |number| versioned(name, number)))
 }
 
 /// A replicated, durable queue without limits.

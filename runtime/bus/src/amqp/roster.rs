@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::timeout;
 
-use super::{consumer::Ledger, options::CALL};
+use super::{ledger::Ledger, options::CALL};
 
 #[derive(Debug, Default)]
 pub(super) struct Roster {
@@ -17,7 +17,7 @@ pub(super) struct Roster {
 impl Roster {
     pub(super) fn add(&self, ledger: &Arc<Ledger>) {
         let mut ledgers = self.lock();
-        let of_queue = ledgers.entry(ledger.queue().to_owned()).or_default();
+        let of_queue = ledgers.entry(ledger.name().to_owned()).or_default();
         of_queue.retain(|ledger| ledger.strong_count() > 0);
         of_queue.push(Arc::downgrade(ledger));
     }

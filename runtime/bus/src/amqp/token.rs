@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::{
     call::unavailable,
-    consumer::Ledger,
+    ledger::Ledger,
     message::{Letter, Parcel},
     options::CALL,
     publish::{Outcome, Publisher},
@@ -56,13 +56,13 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    async fn settle(&self, queue: &str, held: &Held, verdict: Verdict) -> Result<(), Error> {
+    async fn settle(&self, ledger: &Ledger, held: &Held, verdict: Verdict) -> Result<(), Error> {
         match verdict {
             Verdict::Accept => {}
             Verdict::Reject(reason) if held.letter.rejections + 1 < self.delivery_limit => {
-                self.send(held.letter.again(queue, &reason)?).await?;
+                self.send(held.letter.again(ledger.back(), &reason)?).await?;
             }
-            Verdict::Reject(reason) | Verdict::Dead(reason) => self.bury(queue, held, &reason).await?,
+            Verdict::Reject(reason) | Verdict::Dead(reason) => self.bury(ledger.name(), held, &reason).await?,
         }
         // Only now: what was sent on is confirmed. A crash in between makes a second copy, never none.
         held.accept().await
@@ -104,7 +104,7 @@ impl Token {
             hold.settled = true;
             return Err(Error::Stale);
         }
-        let answer = desk.settle(hold.ledger.queue(), &hold.held, verdict).await;
+        let answer = desk.settle(&hold.ledger, &hold.held, verdict).await;
         if matches!(answer, Ok(()) | Err(Error::Stale)) {
             hold.settled = true;
             hold.ledger.settled(&hold.held);

@@ -1,38 +1,30 @@
 //! Exchanges, queues and bindings: declared, remembered, and restored on a new connection.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::{StreamExt, future::try_join_all, stream};
+use futures::{StreamExt, stream};
 use greenroom_contract::{
     TopicPattern,
     port::bus::{DEAD_LETTER_QUEUE, Error, QueueSpec},
 };
-use lapin::{
-    Channel, ExchangeKind, Queue,
-    options::{
-        BasicCancelOptions, BasicConsumeOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
-        QueueDeleteOptions,
-    },
-    types::{FieldTable, ShortString},
-};
+use lapin::{Channel, ExchangeKind, Queue, options::QueueDeleteOptions, types::FieldTable};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    call::{Trouble, call},
+    call::call,
     link::Up,
     message::key,
-    names::{CLUSTER, COMMANDS, DEAD, EVENTS, UNROUTED, agent_queue, alternate, quorum, unrouted_queue},
+    names::{CLUSTER, COMMANDS, DEAD, EVENTS, UNROUTED, agent_queue, alternate, quorum, unrouted_queue, versioned},
+    queue::{bind, close, create, exchange, find, look, passive, revive, unbind},
     young::Young,
 };
 
 /// How many queues are restored at a time.
 const AT_ONCE: usize = 16;
-/// How many bindings are asked for before the broker must have answered.
-const BINDINGS: usize = 128;
 
 pub(super) struct Topology {
     settle: Duration,
@@ -46,6 +38,12 @@ pub(super) struct Topology {
 struct Known {
     /// As it was declared last; nothing once it is retired.
     spec: Option<QueueSpec>,
+    /// What the broker calls it: its name, or a version of it.
+    actual: String,
+    /// The queues that had the name before, with other arguments. Nothing leads to them, and who consumes drains them first.
+    old: BTreeSet<String>,
+    /// The bindings that this node has made of those, or may have.
+    old_bound: BTreeSet<TopicPattern>,
     /// The bindings that this node has made, or may have.
     bound: BTreeSet<TopicPattern>,
     /// The connection on which all of them were made.
@@ -73,14 +71,14 @@ impl Topology {
     /// The queues that always are: for what died, and for what nobody took.
     pub(super) async fn common_queues(&self, up: &Up) -> Result<(), Error> {
         let (mut channel, there) = look(up, DEAD_LETTER_QUEUE).await?;
-        channel = create(up, channel, DEAD_LETTER_QUEUE, quorum()).await?;
+        channel = as_it_is(up, channel, DEAD_LETTER_QUEUE, quorum()).await?;
         if there.is_none() {
             // The dead must be as durable as the living.
             tokio::time::sleep(self.settle).await;
         }
         bind(&channel, DEAD_LETTER_QUEUE, &[(DEAD, ""), (EVENTS, DEAD_LETTER_QUEUE), (COMMANDS, DEAD_LETTER_QUEUE)])
             .await?;
-        channel = create(up, channel, UNROUTED, unrouted_queue()).await?;
+        channel = as_it_is(up, channel, UNROUTED, unrouted_queue()).await?;
         bind(&channel, UNROUTED, &[(UNROUTED, "")]).await?;
         close(channel).await;
         Ok(())
@@ -93,23 +91,29 @@ impl Topology {
         let turn = self.turn(&spec.name);
         let _turn = turn.lock().await;
         let _held = (!self.is_declared(&spec)).then(|| self.young.hold(&spec.name, &self.unbound(up, &spec)));
-        let (channel, since) = self.ensure(up, &spec).await?;
+        let (channel, actual, since) = self.ensure(up, &spec).await?;
         sleep_until(since + self.settle).await;
         let wanted: BTreeSet<TopicPattern> = spec.bindings.iter().cloned().collect();
         let new = self.unbound(up, &spec);
-        let (old, named) = {
+        let (old, named, left) = {
             let mut known = self.lock();
-            let entry = known.entry(spec.name.clone()).or_insert_with(|| Known::since(since));
+            let entry = known.entry(spec.name.clone()).or_insert_with(|| Known::at(&actual, since));
             let old: Vec<TopicPattern> = entry.bound.difference(&wanted).cloned().collect();
             entry.bound.extend(wanted.iter().cloned());
             // Until all are made, none counts as made.
-            (old, entry.bound_on.take() == Some(up.epoch))
+            (old, entry.bound_on.take() == Some(up.epoch), (entry.old.clone(), entry.old_bound.clone()))
         };
         let name = (!named).then_some(spec.name.as_str());
         let patterns = new.iter().map(TopicPattern::as_str).chain(name);
         let pairs: Vec<_> = patterns.flat_map(|pattern| [(EVENTS, pattern), (COMMANDS, pattern)]).collect();
-        bind(&channel, &spec.name, &pairs).await?;
-        unbind(&channel, &spec.name, old.iter().map(TopicPattern::as_str)).await?;
+        bind(&channel, &actual, &pairs).await?;
+        unbind(&channel, &actual, old.iter().map(TopicPattern::as_str)).await?;
+        // Only now, so that nothing falls between.
+        let (left, left_bound) = left;
+        for left in left {
+            let topics = wanted.iter().chain(&left_bound).map(TopicPattern::as_str).chain([spec.name.as_str()]);
+            unbind(&channel, &left, topics).await?;
+        }
         close(channel).await;
         let mut known = self.lock();
         if let Some(entry) = known.get_mut(&spec.name) {
@@ -129,72 +133,169 @@ impl Topology {
         spec.bindings.iter().filter(|topic| bound.is_none_or(|bound| !bound.contains(topic))).cloned().collect()
     }
 
-    /// Makes sure that the queue is there and answers, and says since when it is known to.
-    async fn ensure(&self, up: &Up, spec: &QueueSpec) -> Result<(Channel, Instant), Error> {
-        let arguments = agent_queue(spec.sharing);
+    /// Makes sure that the queue is there and answers, under a name of its arguments, and says which and since when it is known
+    /// to.
+    async fn ensure(&self, up: &Up, spec: &QueueSpec) -> Result<(Channel, String, Instant), Error> {
         let name = spec.name.as_str();
-        if self.lock().get(name).and_then(|known| known.unborn).is_some_and(|epoch| epoch != up.epoch) {
-            revive(up, name).await?;
+        if let Some(actual) = self.unborn_elsewhere(up, name) {
+            revive(up, &actual).await?;
             self.lock().remove(name);
         }
-        let (channel, there) = look(up, name).await?;
+        if let Some((actual, since)) = self.declared_alike(up, spec) {
+            let (channel, there) = look(up, &actual).await?;
+            if there.is_some() {
+                return Ok((channel, actual, since));
+            }
+        }
+        let (number, arguments) = agent_queue(spec.sharing);
+        let version = versioned(name, number);
+        let mut found = find(up, name).await?;
+        // Whoever needed the version before needs it still: the plain name is perhaps free again, but not for ever.
+        let mut actual = if found.contains_key(&version) { version.clone() } else { name.to_owned() };
+        let (mut channel, fits) = create(up, up.channel().await?, &actual, arguments.clone()).await?;
+        if !fits && actual != version {
+            tracing::warn!(
+                queue = name,
+                version,
+                "A queue exists with other arguments. From now on another takes its place; what waits in it is taken first."
+            );
+            actual = version;
+            channel = create(up, channel, &actual, arguments).await?.0;
+        }
+        let since = self.seen(up, name, &actual, found.remove(&actual));
+        if let Some(known) = self.lock().get_mut(name) {
+            known.old = found.into_keys().collect();
+        }
+        Ok((channel, actual, since))
+    }
+
+    /// What the broker calls a queue that this node created on an earlier connection and has not bound.
+    fn unborn_elsewhere(&self, up: &Up, name: &str) -> Option<String> {
+        let known = self.lock();
+        let known = known.get(name)?;
+        known.unborn.is_some_and(|epoch| epoch != up.epoch).then(|| known.actual.clone())
+    }
+
+    /// What the broker calls a queue that was declared on this connection with the same arguments, and since when it is there.
+    fn declared_alike(&self, up: &Up, spec: &QueueSpec) -> Option<(String, Instant)> {
+        let known = self.lock();
+        let known = known.get(&spec.name)?;
+        let alike = known.spec.as_ref().is_some_and(|known| known.sharing == spec.sharing);
+        (alike && known.bound_on == Some(up.epoch)).then(|| (known.actual.clone(), known.since))
+    }
+
+    /// Notes under which name a queue was found, or created, and returns since when it is known to be there.
+    fn seen(&self, up: &Up, name: &str, actual: &str, there: Option<Queue>) -> Instant {
         let now = Instant::now();
-        let since = match &there {
+        let mut known = self.lock();
+        if there.is_some()
+            && let Some(known) = known.get(name).filter(|known| known.actual == actual)
+        {
+            return known.since;
+        }
+        let old_bound = known.remove(name).map(|known| known.bound).unwrap_or_default();
+        match there {
             None => {
-                self.lock().insert(name.to_owned(), Known { unborn: Some(up.epoch), ..Known::since(now) });
+                let unborn = Some(up.epoch);
+                known.insert(name.to_owned(), Known { unborn, old_bound, ..Known::at(actual, now) });
                 now
             }
             // Consumers and messages come only after a queue is bound. An idle one that this node has never seen may be
             // one that another node created just now.
             Some(queue) => {
                 let used = queue.message_count() > 0 || queue.consumer_count() > 0;
-                let known_since = if used { now.checked_sub(self.settle).unwrap_or(now) } else { now };
-                self.lock().entry(name.to_owned()).or_insert_with(|| Known::since(known_since)).since
+                let since = if used { now.checked_sub(self.settle).unwrap_or(now) } else { now };
+                known.insert(name.to_owned(), Known { old_bound, ..Known::at(actual, since) });
+                since
             }
-        };
-        Ok((create(up, channel, name, arguments).await?, since))
+        }
     }
 
     /// Takes bindings away that this process knows nothing of.
     pub(super) async fn unbind(&self, up: &Up, name: &str, topics: &[TopicPattern]) -> Result<(), Error> {
         let turn = self.turn(name);
         let _turn = turn.lock().await;
-        let (channel, there) = look(up, name).await?;
-        if there.is_some() {
-            unbind(&channel, name, topics.iter().map(TopicPattern::as_str)).await?;
+        for name in find(up, name).await?.into_keys() {
+            let channel = up.channel().await?;
+            unbind(&channel, &name, topics.iter().map(TopicPattern::as_str)).await?;
+            close(channel).await;
         }
-        close(channel).await;
         Ok(())
     }
 
     /// Takes a queue's bindings away, and deletes it if it is empty, unused, and `idle` says that nothing of it is on its way
-    /// back. What another node consumes or holds keeps it.
+    /// back. What another node consumes or holds keeps it. So for each queue that has or had the name.
     pub(super) async fn retire(&self, up: &Up, name: &str, idle: bool) -> Result<(), Error> {
         key(name)?;
         let turn = self.turn(name);
         let _turn = turn.lock().await;
-        let (channel, Some(_)) = look(up, name).await? else {
-            self.lock().remove(name);
-            return Ok(());
-        };
+        let found = find(up, name).await?;
         let bound: Vec<TopicPattern> = {
             let mut known = self.lock();
-            let entry = known.entry(name.to_owned()).or_insert_with(|| Known::since(Instant::now()));
+            let entry = known.entry(name.to_owned()).or_insert_with(|| Known::at(name, Instant::now()));
             (entry.spec, entry.bound_on) = (None, None);
             entry.bound.iter().cloned().collect()
         };
-        unbind(&channel, name, bound.iter().map(TopicPattern::as_str).chain([name])).await?;
-        if let Some(known) = self.lock().get_mut(name) {
+        let mut gone = true;
+        for actual in found.into_keys() {
+            let channel = up.channel().await?;
+            unbind(&channel, &actual, bound.iter().map(TopicPattern::as_str).chain([name])).await?;
+            let asked = channel.queue_declare(actual.as_str().into(), passive(), FieldTable::default());
+            let queue = call("asking for a queue", asked).await?;
+            if idle && queue.message_count() == 0 && queue.consumer_count() == 0 {
+                delete(&channel, &actual).await?;
+            } else {
+                gone = false;
+            }
+            close(channel).await;
+        }
+        let mut known = self.lock();
+        if gone {
+            known.remove(name);
+        } else if let Some(known) = known.get_mut(name) {
             known.bound.clear();
         }
-        let queue =
-            call("asking for a queue", channel.queue_declare(name.into(), passive(), FieldTable::default())).await?;
-        if idle && queue.message_count() == 0 && queue.consumer_count() == 0 {
-            call("deleting a queue", channel.queue_delete(name.into(), QueueDeleteOptions::default())).await?;
-            self.lock().remove(name);
-        }
-        close(channel).await;
         Ok(())
+    }
+
+    /// What the broker calls the queue now, and those that had the name before, in the order in which they are to be drained.
+    /// Nothing if this process has not declared it.
+    pub(super) fn place(&self, name: &str) -> Option<(String, Vec<String>)> {
+        let known = self.lock();
+        let known = known.get(name)?;
+        Some((known.actual.clone(), known.old.iter().cloned().collect()))
+    }
+
+    /// What the broker calls the queue, if this process knows.
+    pub(super) fn actual(&self, name: &str) -> Option<String> {
+        self.place(name).map(|(actual, _)| actual)
+    }
+
+    /// The queues that were left, each with the name that it had.
+    pub(super) fn old(&self) -> Vec<(String, String)> {
+        let known = self.lock();
+        let each = known.iter().flat_map(|(name, known)| known.old.iter().map(|old| (name.clone(), old.clone())));
+        each.collect()
+    }
+
+    /// Deletes a queue that was left. The caller has seen it empty and unused for a while.
+    pub(super) async fn delete_old(&self, up: &Up, name: &str, old: &str) -> Result<(), Error> {
+        let turn = self.turn(name);
+        let _turn = turn.lock().await;
+        // It may have been taken up again.
+        if self.actual(name).is_none_or(|actual| actual != old) {
+            let channel = up.channel().await?;
+            delete(&channel, old).await?;
+            close(channel).await;
+            self.forget_old(name, old);
+        }
+        Ok(())
+    }
+
+    pub(super) fn forget_old(&self, name: &str, old: &str) {
+        if let Some(known) = self.lock().get_mut(name) {
+            known.old.remove(old);
+        }
     }
 
     /// Declares again whatever was declared, on a new connection.
@@ -214,10 +315,14 @@ impl Topology {
         self.lock().get(name)?.spec.clone()
     }
 
-    /// The queues that this node has declared, retired ones that are still there, and the dead letters.
-    pub(super) fn names(&self) -> BTreeSet<String> {
+    /// The queues that this node has declared, retired ones that are still there, and the dead letters; each with what the
+    /// broker calls it, and with those that had its name before.
+    pub(super) fn names(&self) -> BTreeMap<String, Vec<String>> {
         let known = self.lock();
-        known.keys().cloned().chain([DEAD_LETTER_QUEUE.to_owned()]).collect()
+        let each = known
+            .iter()
+            .map(|(name, known)| (name.clone(), known.old.iter().cloned().chain([known.actual.clone()]).collect()));
+        each.chain([(DEAD_LETTER_QUEUE.to_owned(), vec![DEAD_LETTER_QUEUE.to_owned()])]).collect()
     }
 
     fn is_declared(&self, spec: &QueueSpec) -> bool {
@@ -235,110 +340,27 @@ impl Topology {
 }
 
 impl Known {
-    fn since(since: Instant) -> Self {
-        Self { spec: None, bound: BTreeSet::new(), bound_on: None, since, unborn: None }
+    fn at(actual: &str, since: Instant) -> Self {
+        let (bound, old) = (BTreeSet::new(), BTreeSet::new());
+        let actual = actual.to_owned();
+        Self { spec: None, actual, old, old_bound: bound.clone(), bound, bound_on: None, since, unborn: None }
     }
 }
 
-async fn exchange(up: &Up, name: &str, kind: ExchangeKind, durable: bool, arguments: FieldTable) -> Result<(), Error> {
-    let channel = up.channel().await?;
-    let options = ExchangeDeclareOptions { durable, ..Default::default() };
-    match call("declaring an exchange", channel.exchange_declare(name.into(), kind, options, arguments)).await {
-        Err(Trouble::Mismatch(text)) => {
-            tracing::warn!(
-                exchange = name,
-                error = text,
-                "An exchange exists with other arguments and is used as it is."
-            );
-        }
-        answer => {
-            answer?;
-            close(channel).await;
-        }
+/// A queue that is the broker's business too, and used as it is.
+async fn as_it_is(up: &Up, channel: Channel, name: &str, arguments: FieldTable) -> Result<Channel, Error> {
+    let (channel, fits) = create(up, channel, name, arguments).await?;
+    if !fits {
+        tracing::warn!(
+            queue = name,
+            "A queue exists with other arguments and is used as it is. To renew it: stop its consumers, let it run empty, \
+             delete it, and start again."
+        );
     }
-    Ok(())
+    Ok(channel)
 }
 
-fn passive() -> QueueDeclareOptions {
-    QueueDeclareOptions { passive: true, ..Default::default() }
-}
-
-/// Whether a queue is there, and a channel that can be used further: a refusal closes the one it comes on.
-pub(super) async fn look(up: &Up, name: &str) -> Result<(Channel, Option<Queue>), Error> {
-    let channel = up.channel().await?;
-    match call("asking for a queue", channel.queue_declare(name.into(), passive(), FieldTable::default())).await {
-        Ok(queue) => Ok((channel, Some(queue))),
-        Err(Trouble::NotFound) => Ok((up.channel().await?, None)),
-        Err(trouble) => Err(trouble.into()),
-    }
-}
-
-/// Creates a queue, or checks that it is as it would be created.
-async fn create(up: &Up, channel: Channel, name: &str, arguments: FieldTable) -> Result<Channel, Error> {
-    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-    match call("declaring a queue", channel.queue_declare(name.into(), durable, arguments)).await {
-        Ok(_) => Ok(channel),
-        Err(Trouble::Mismatch(text)) => {
-            tracing::warn!(
-                queue = name,
-                error = text,
-                "A queue exists with other arguments and is used as it is. To renew it: stop its consumers, let it run \
-                 empty, delete it, and start again."
-            );
-            Ok(up.channel().await?)
-        }
-        Err(trouble) => Err(trouble.into()),
-    }
-}
-
-/// A queue of ours that was not bound when its connection was lost: a broker that was killed in its first second may hold
-/// its name and nothing else. It is replaced if it does not answer a consumer; nothing was ever published into it.
-async fn revive(up: &Up, name: &str) -> Result<(), Error> {
-    let channel = up.channel().await?;
-    let tag = ShortString::from("greenroom-probe");
-    let options = BasicConsumeOptions::default();
-    let consumed = channel.basic_consume(name.into(), tag.clone(), options, FieldTable::default());
-    match call("asking whether a queue answers", consumed).await {
-        Ok(_) => {
-            call("ending a probe", channel.basic_cancel(tag, BasicCancelOptions::default())).await?;
-            // What it was handed goes back with the channel.
-            close(channel).await;
-            return Ok(());
-        }
-        Err(Trouble::NotFound) => return Ok(()),
-        Err(trouble) => {
-            tracing::warn!(queue = name, error = %trouble, "A queue did not survive the broker's end; it is created anew.");
-        }
-    }
-    // The probe may have cost more than its channel: then the next try deletes.
-    let channel = up.channel().await?;
-    call("deleting a queue", channel.queue_delete(name.into(), QueueDeleteOptions::default())).await?;
-    close(channel).await;
-    Ok(())
-}
-
-async fn bind(channel: &Channel, queue: &str, pairs: &[(&str, &str)]) -> Result<(), Error> {
-    for pairs in pairs.chunks(BINDINGS) {
-        let each = pairs.iter().map(|(exchange, pattern)| {
-            let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
-            channel.queue_bind(queue.into(), (*exchange).into(), (*pattern).into(), options, arguments)
-        });
-        call("binding a queue", try_join_all(each)).await?;
-    }
-    Ok(())
-}
-
-async fn unbind(channel: &Channel, queue: &str, patterns: impl Iterator<Item = &str>) -> Result<(), Error> {
-    let pairs: Vec<_> = patterns.flat_map(|pattern| [(EVENTS, pattern), (COMMANDS, pattern)]).collect();
-    for pairs in pairs.chunks(BINDINGS) {
-        let each = pairs.iter().map(|(exchange, pattern)| {
-            channel.queue_unbind(queue.into(), (*exchange).into(), (*pattern).into(), FieldTable::default())
-        });
-        call("unbinding a queue", try_join_all(each)).await?;
-    }
-    Ok(())
-}
-
-pub(super) async fn close(channel: Channel) {
-    drop(call("closing a channel", channel.close(200, "done".into())).await);
+async fn delete(channel: &Channel, name: &str) -> Result<(), Error> {
+    let deleted = call("deleting a queue", channel.queue_delete(name.into(), QueueDeleteOptions::default())).await;
+    Ok(deleted.map(drop)?)
 }
