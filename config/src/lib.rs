@@ -16,7 +16,7 @@ pub use diff::{Changes, diff};
 pub use env::Environment;
 pub use greenroom_contract::duration::{self, HumanDuration};
 pub use load::{Definition, LoadError, Loaded, Problem, Refused, load, parse, provider_rules};
-pub use node::NodeConfig;
+pub use node::{DirectMessages, NodeConfig, People, Slack};
 pub use role::{Role, Roles};
 pub use schema::{agent_schema, providers_schema};
 pub use spec::{AgentSpec, KeyLimit, ProviderRules};

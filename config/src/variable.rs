@@ -56,12 +56,24 @@ variables! {
         "Redis, for example redis://:password@host:6379. Absent: no shared cache.";
     SLACK_SIGNING_SECRET = "SLACK_SIGNING_SECRET", None, true,
         "By which requests from Slack are verified. Absent: the Slack door is closed.";
+    SLACK_SIGNING_SECRET_OLD = "SLACK_SIGNING_SECRET_OLD", None, true,
+        "The signing secret before it: both are good while a change is under way.";
     SLACK_BOT_TOKEN = "SLACK_BOT_TOKEN", None, true,
-        "With which answers are posted where Slack gave no response address.";
+        "With which Slack's Web API is called: answers in threads, cards with buttons, signs of work.";
+    SLACK_BOT_TOKENS = "SLACK_BOT_TOKENS", None, true,
+        "The tokens of several workspaces, as in `T0123=xoxb-…,T0456=xoxb-…`; SLACK_BOT_TOKEN is for all others.";
     SLACK_API_URL = "SLACK_API_URL", Some("https://slack.com/api"), false,
         "The base of Slack's Web API; another one is for tests.";
     SLACK_RESPONSE_HOSTS = "GREENROOM_SLACK_RESPONSE_HOSTS", Some("hooks.slack.com"), false,
         "The hosts that answers may be posted to, with commas. One with a port may be plain http, for tests.";
+    SLACK_USERS = "GREENROOM_SLACK_USERS", Some("anyone"), false,
+        "Who may wake agents from Slack, with commas: `anyone`, `workspace` (no guests of other workspaces), users' ids (`U…`, or `T…:U…` of another workspace).";
+    SLACK_APPROVERS = "GREENROOM_SLACK_APPROVERS", Some("asker"), false,
+        "Who may answer agents' questions in Slack, with commas: `asker` (who asked the agent), and the words of GREENROOM_SLACK_USERS.";
+    SLACK_BOTS = "GREENROOM_SLACK_BOTS", None, false,
+        "Bots that are heard, by their ids (`B…`) or their apps' (`A…`), with commas. All others are ignored.";
+    SLACK_DIRECT_MESSAGES = "GREENROOM_SLACK_DIRECT_MESSAGES", Some("thread"), false,
+        "What of a direct message is one conversation: `thread` (a thread where there is one, else all of it), `whole`, `message` (each message begins one).";
     ANTHROPIC_API_KEY = "ANTHROPIC_API_KEY", None, true,
         "The key for `provider: anthropic`.";
     ANTHROPIC_BASE_URL = "ANTHROPIC_BASE_URL", None, false,

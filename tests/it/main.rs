@@ -27,6 +27,7 @@ mod servers;
 mod shutdown;
 mod sim;
 mod slack_door;
+mod slack_questions;
 mod spinning;
 mod stand;
 mod supervision;

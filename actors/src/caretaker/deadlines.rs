@@ -94,7 +94,10 @@ fn too_late(asked: &Clarification) -> Decision {
     let answer = asked.question.default.clone();
     Decision {
         step: clarify::ending(asked, answer.as_ref()),
-        outbox: clarify::news(asked, status, answer.as_ref(), NOBODY).into_iter().collect(),
+        outbox: clarify::news(asked, status, answer.as_ref(), NOBODY)
+            .into_iter()
+            .chain(clarify::redrawn(asked))
+            .collect(),
         status,
         answer,
         by: NOBODY.to_owned(),

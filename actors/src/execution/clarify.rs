@@ -1,7 +1,7 @@
 //! Questions to people: how they are put, and what an answer makes of the step that asked. Pure.
 
 use greenroom_contract::{
-    AgentId, ClarificationId, Event, EventId, MicroUsd,
+    AgentId, ClarificationId, Event, EventId, MicroUsd, ReplyTo,
     clarification::{Clarification, Question},
     execution::Claimed,
     port::{
@@ -104,6 +104,13 @@ pub(crate) fn news(
     let mut event = Event::new(topic, "clarifications", asked.trace_id, payload);
     event.event_id = EventId::derived(&["clarified", &asked.id.to_string()]);
     Some(Outgoing::Event { event, mandatory: false })
+}
+
+/// That the messages in which a question is shown are to show its end.
+pub(crate) fn redrawn(asked: &Clarification) -> Option<Outgoing> {
+    let to = asked.reply_to.clone().filter(|to| matches!(to, ReplyTo::Slack(_)))?;
+    let text = "The question has its answer.".to_owned();
+    Some(Outgoing::Reply { to, text, is_error: false, card: Some(asked.id), trace_id: asked.trace_id })
 }
 
 /// The question as a message to the person with whom the agent talks.

@@ -241,13 +241,13 @@ async fn wait(mut context: Context) -> Ending {
         outbox.extend(clarify::announcement(&context.claimed, id, asked));
         if let Some(to @ ReplyTo::Slack(_)) = event.reply_to.clone() {
             let text = clarify::card(id, &asked.question);
-            outbox.push(Outgoing::Reply { to, text, is_error: false, trace_id: event.trace_id });
+            outbox.push(Outgoing::Reply { to, text, is_error: false, card: Some(id), trace_id: event.trace_id });
         }
     }
     tracing::info!(questions = questions.len(), calls = calls.len(), "The execution waits for answers.");
     // Before the call is there: its end may be told a moment later.
     calls.iter().for_each(|call| ports.ended.call_back(call.execution(), &context.claimed.agent));
-    let wait = Wait { questions, calls, outbox };
+    let wait = Wait { questions, calls, reply_to: event.reply_to.clone(), outbox };
     match persist_under(Some(&context.pulse), "wait", || ports.state.wait(fence, wait.clone())).await {
         Ok(()) => {
             ports.outbox.ring();
@@ -327,7 +327,7 @@ fn answer_to(event: &Event, conclusion: &Conclusion) -> Option<Outgoing> {
         Conclusion::Retry { .. } => return None,
     };
     match to {
-        ReplyTo::Slack(_) => Some(Outgoing::Reply { to, text, is_error, trace_id: event.trace_id }),
+        ReplyTo::Slack(_) => Some(Outgoing::Reply { to, text, is_error, card: None, trace_id: event.trace_id }),
         ReplyTo::Caller { .. } => None,
         ReplyTo::Topic { topic } => {
             let payload = json!({ "text": text, "is_error": is_error });

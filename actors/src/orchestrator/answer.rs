@@ -36,7 +36,10 @@ impl Orchestrator {
         let status = ClarificationStatus::Answered;
         let decision = Decision {
             step: clarify::ending(&asked, Some(&answer)),
-            outbox: clarify::news(&asked, status, Some(&answer), &by).into_iter().collect(),
+            outbox: clarify::news(&asked, status, Some(&answer), &by)
+                .into_iter()
+                .chain(clarify::redrawn(&asked))
+                .collect(),
             status,
             answer: Some(answer),
             by,

@@ -118,8 +118,8 @@ pub(super) async fn send(outlet: &Outlet, rows: Vec<OutboxRow>) -> Vec<(OutboxId
             Outgoing::Event { event, mandatory } => {
                 events.push((row.id, row.attempts, Publication { event, mandatory }))
             }
-            Outgoing::Reply { to, text, is_error, trace_id } => {
-                let reply = Reply { id: row.id.0.to_string(), to, text, is_error, trace_id };
+            Outgoing::Reply { to, text, is_error, card, trace_id } => {
+                let reply = Reply { id: row.id.0.to_string(), to, text, is_error, card, trace_id };
                 replies.push((row.id, row.attempts, reply));
             }
         }

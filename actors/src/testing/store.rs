@@ -12,7 +12,7 @@ use std::{
 use greenroom_contract::{
     AgentId, BoxFuture, ClarificationId, ExecutionId, MicroUsd, NodeId, TraceId,
     call::CallResult,
-    clarification::Clarification,
+    clarification::{Card, Clarification},
     execution::{Claimed, DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
     port::memory::Memory,
@@ -305,6 +305,10 @@ impl Clarifications for Store {
     }
 
     fn clarifications(&self, _: ClarificationFilter, _: PageRequest) -> BoxFuture<'_, Result<Page<Clarification>>> {
+        unasked()
+    }
+
+    fn note_card(&self, _: ClarificationId, _: Card) -> BoxFuture<'_, Result<Clarification>> {
         unasked()
     }
 

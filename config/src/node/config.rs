@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use greenroom_contract::NodeId;
 use secrecy::SecretString;
 
+use super::slack::Slack;
 use crate::role::Roles;
 
 /// Everything that a node is told by its environment, checked. `Debug` shows no secret.
@@ -77,19 +78,6 @@ pub struct Cluster {
     pub database_url: Option<SecretString>,
     /// Redis.
     pub redis_url: Option<SecretString>,
-}
-
-/// Slack.
-#[derive(Debug, Clone)]
-pub struct Slack {
-    /// By which requests are verified; without it the door is closed.
-    pub signing_secret: Option<SecretString>,
-    /// With which answers are posted where there is no response address.
-    pub bot_token: Option<SecretString>,
-    /// The base of the Web API, without a slash at its end.
-    pub api_url: String,
-    /// The hosts that answers may be posted to, each perhaps with a port; one with a port may be plain `http`.
-    pub response_hosts: Vec<String>,
 }
 
 /// Models' providers.

@@ -1,12 +1,12 @@
 //! From variables to [`NodeConfig`].
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, str::FromStr, time::Duration};
 
 use greenroom_contract::NodeId;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{Aws, Cluster, Credentials, Http, Log, LogFormat, NodeConfig, Providers, Slack};
+use super::{Aws, Cluster, Credentials, Http, Log, LogFormat, NodeConfig, Providers, Slack, slack};
 use crate::{
     HumanDuration,
     address::{check_host, check_http_url},
@@ -126,12 +126,29 @@ impl<'a> Reader<'a> {
         for host in &hosts {
             check_host(host).map_err(|fault| invalid(var::SLACK_RESPONSE_HOSTS, fault))?;
         }
+        let tokens = self.text(var::SLACK_BOT_TOKENS)?.unwrap_or_default();
+        let bots = self.text(var::SLACK_BOTS)?.unwrap_or_default();
+        let bots: Vec<_> = bots.split(',').map(str::trim).filter(|bot| !bot.is_empty()).map(str::to_owned).collect();
+        if let Some(bot) = bots.iter().find(|bot| !slack::is_id(bot, &['B', 'A'])) {
+            return Err(invalid(var::SLACK_BOTS, format!("{bot:?} is neither a bot's id (B…) nor an app's (A…)")));
+        }
         Ok(Slack {
             signing_secret: self.secret(var::SLACK_SIGNING_SECRET)?,
+            signing_secret_old: self.secret(var::SLACK_SIGNING_SECRET_OLD)?,
             bot_token: self.secret(var::SLACK_BOT_TOKEN)?,
+            bot_tokens: slack::tokens(&tokens).map_err(|fault| invalid(var::SLACK_BOT_TOKENS, fault))?,
             api_url: self.http_url(var::SLACK_API_URL)?.unwrap_or_default(),
             response_hosts: hosts,
+            users: self.word(var::SLACK_USERS)?,
+            approvers: self.word(var::SLACK_APPROVERS)?,
+            bots,
+            direct_messages: self.word(var::SLACK_DIRECT_MESSAGES)?,
         })
+    }
+
+    /// A value that reads itself and says what would be right.
+    fn word<T: FromStr<Err = String>>(&self, variable: Variable) -> Result<T, Error> {
+        self.or_default(variable)?.parse().map_err(|fault: String| invalid(variable, fault))
     }
 
     fn providers(&self) -> Result<Providers, Error> {
@@ -294,6 +311,11 @@ mod tests {
             ("GREENROOM_REDIS_URL", "redis://", "redis://user:password@host"),
             ("OPENAI_BASE_URL", "api.example.com/v1", "is not a URL"),
             ("SLACK_API_URL", "ftp://slack.com", "http"),
+            ("SLACK_BOT_TOKENS", "xoxb-1", "T0123=xoxb-"),
+            ("GREENROOM_SLACK_APPROVERS", "ada", "T…:U…"),
+            ("GREENROOM_SLACK_USERS", "U1,everyone", "workspace"),
+            ("GREENROOM_SLACK_BOTS", "U1", "B…"),
+            ("GREENROOM_SLACK_DIRECT_MESSAGES", "channel", "thread, whole, message"),
             ("GREENROOM_SLACK_RESPONSE_HOSTS", "hooks.slack.com,https://x", "hooks.slack.com or 127.0.0.1:9999"),
         ] {
             let error = node(&[(name, value)]).unwrap_err().to_string();
@@ -307,6 +329,7 @@ mod tests {
             "GREENROOM_AMQP_URL" => (variable.name, "amqp://me:canary@host"),
             "GREENROOM_DATABASE_URL" => (variable.name, "postgres://me:canary@host/db"),
             "GREENROOM_REDIS_URL" => (variable.name, "redis://:canary@host"),
+            "SLACK_BOT_TOKENS" => (variable.name, "T1=canary"),
             name => (name, "canary"),
         });
         let shown = format!("{:?}", node(&good.collect::<Vec<_>>()).unwrap());
@@ -327,12 +350,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for variable in VARIABLES.iter().filter(|variable| variable.secret && !variable.name.ends_with("_URL")) {
             let file = folder.path().join(variable.name);
-            std::fs::write(&file, "from-a-file\n").unwrap();
+            let value = if variable.name == "SLACK_BOT_TOKENS" { "T1=from-a-file" } else { "from-a-file" };
+            std::fs::write(&file, format!("{value}\n")).unwrap();
             let name = format!("{}_FILE", variable.name);
             let environment = Environment::from_pairs([(name.as_str(), file.to_str().unwrap())]);
             let reader = Reader::new(&environment);
             reader.node().unwrap();
-            assert_eq!(reader.secret(*variable).unwrap().unwrap().expose_secret(), "from-a-file");
+            assert_eq!(reader.secret(*variable).unwrap().unwrap().expose_secret(), value);
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    event::ReplyTo,
     id::{AgentId, ClarificationId, ExecutionId, TraceId},
     status::{Category, ClarificationStatus, Purpose},
 };
@@ -130,7 +131,25 @@ pub struct Clarification {
     /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answered_at: Option<Timestamp>,
+    /// Where the person is with whom the agent talks: the question is shown there. A capability, so that no API shows it.
+    #[serde(skip)]
+    pub reply_to: Option<ReplyTo>,
+    /// The messages in which it is shown, which are to show its end, too.
+    #[serde(skip)]
+    pub cards: Vec<Card>,
 }
+
+/// A message in which a question stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// The channel.
+    pub channel_id: String,
+    /// The message.
+    pub ts: String,
+}
+
+/// So many messages are remembered of one question.
+pub const MOST_CARDS: usize = 5;
 
 #[cfg(test)]
 mod tests {

@@ -201,6 +201,24 @@ pub struct SlackReply {
     /// The thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_ts: Option<String>,
+    /// Who asked: their questions are theirs to answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<SlackUser>,
+}
+
+/// A person of Slack's. A user's id means something only together with the workspace; a name is no identity.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SlackUser {
+    /// The workspace, or the organisation where an installation has no workspace.
+    pub team_id: String,
+    /// The user.
+    pub user_id: String,
+}
+
+impl std::fmt::Display for SlackUser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "slack:{}:{}", self.team_id, self.user_id)
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! Waits for people and other agents, and questions to people, as both stores keep them.
 
 use greenroom_contract::{
-    AgentId, ClarificationId, ExecutionId, TraceId,
-    clarification::{Clarification, Question},
+    AgentId, ClarificationId, ExecutionId, ReplyTo, TraceId,
+    clarification::{Card, Clarification, MOST_CARDS, Question},
     clock::from_millis,
     execution::Fence,
     port::state::{Asked, Decision, Outgoing, Result, Wait},
     status::{ClarificationStatus, Purpose, StepStatus},
 };
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     call::Calling,
@@ -26,7 +28,16 @@ pub(crate) const LIST: List = List('c');
 
 /// The columns of a question, in the order in which they are read. `c` is its row, `e` its execution's.
 pub(crate) const COLUMNS: &str = "c.seq, c.id, e.id, c.agent, e.trace_id, c.attempt, c.step, c.purpose, c.status, \
-     c.asked_at, c.expires_at, c.answered_by, c.answered_at, c.question, c.answer, e.event_type";
+     c.asked_at, c.expires_at, c.answered_by, c.answered_at, c.question, c.answer, e.event_type, c.cards";
+
+/// A question as its row holds it.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    #[serde(flatten)]
+    question: Question,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reply_to: Option<ReplyTo>,
+}
 
 /// A wait, ready to be written.
 pub(crate) struct NewWait {
@@ -49,7 +60,9 @@ impl NewWait {
             return Err(conflict("nobody waits for the answer to no question"));
         }
         Ok(Self {
-            questions: wait.questions.into_iter().map(NewQuestion::prepare).collect::<Result<_>>()?,
+            questions: (wait.questions.into_iter())
+                .map(|asked| NewQuestion::prepare(asked, wait.reply_to.clone()))
+                .collect::<Result<_>>()?,
             calls: wait.calls.into_iter().map(Calling::prepare).collect::<Result<_>>()?,
             outbox: rows(wait.outbox)?,
         })
@@ -57,13 +70,13 @@ impl NewWait {
 }
 
 impl NewQuestion {
-    fn prepare(asked: Asked) -> Result<Self> {
+    fn prepare(asked: Asked, reply_to: Option<ReplyTo>) -> Result<Self> {
         let Asked { seq, purpose, question } = asked;
         let expires_in_ms = question
             .expires_in_s
             .map(|secs| secs.min(LONGEST_WAIT_S))
             .map(|secs| i64::try_from(secs.saturating_mul(1000)).unwrap_or(i64::MAX));
-        let body = codec::encode_json(&question).map_err(corrupt("a question"))?;
+        let body = codec::encode_json(&Body { question, reply_to }).map_err(corrupt("a question"))?;
         Ok(Self { seq, purpose, expires_in_ms, body })
     }
 
@@ -129,12 +142,15 @@ pub(crate) struct RawClarification {
     pub(crate) question: Stored,
     pub(crate) answer: Option<Stored>,
     pub(crate) event_type: String,
+    pub(crate) cards: Option<String>,
 }
 
 impl RawClarification {
     /// Opens the payloads. One that is damaged says so in its place.
     pub(crate) fn open(self) -> (i64, Clarification) {
-        let unreadable = |error: Damaged| Question::input(format!("(unreadable: {error})"));
+        let unreadable =
+            |error: Damaged| Body { question: Question::input(format!("(unreadable: {error})")), reply_to: None };
+        let body: Body = codec::decode_json(self.question).unwrap_or_else(unreadable);
         let opened = Clarification {
             id: self.id,
             execution_id: self.execution_id,
@@ -144,14 +160,40 @@ impl RawClarification {
             attempt: self.attempt,
             seq: self.seq,
             purpose: self.purpose,
-            question: codec::decode_json(self.question).unwrap_or_else(unreadable),
+            question: body.question,
             status: self.status,
             asked_at: from_millis(self.asked_at),
             expires_at: self.expires_at.map(from_millis),
             answer: self.answer.map(open_or_say),
             answered_by: self.answered_by,
             answered_at: self.answered_at.map(from_millis),
+            reply_to: body.reply_to,
+            cards: cards(self.cards.as_deref()),
         };
         (self.row, opened)
     }
+}
+
+/// The messages that a question's row names.
+fn cards(row: Option<&str>) -> Vec<Card> {
+    row.and_then(|row| serde_json::from_str(row).ok()).unwrap_or_default()
+}
+
+/// The row's messages with one more; `None` if it is among them.
+pub(crate) fn with_card(row: Option<&str>, card: &Card) -> Option<String> {
+    let mut known = cards(row);
+    if known.contains(card) {
+        return None;
+    }
+    known.push(card.clone());
+    let over = known.len().saturating_sub(MOST_CARDS);
+    known.drain(..over);
+    serde_json::to_string(&known).ok()
+}
+
+/// What tells the person who was shown a question that it was cancelled.
+pub(crate) fn cancelled(id: ClarificationId, trace_id: TraceId, question: Stored) -> Option<NewRow> {
+    let to = codec::decode_json::<Body>(question).ok()?.reply_to.filter(|to| matches!(to, ReplyTo::Slack(_)))?;
+    let text = "The question is cancelled.".to_owned();
+    NewRow::outgoing(Outgoing::Reply { to, text, is_error: false, card: Some(id), trace_id }).ok()
 }

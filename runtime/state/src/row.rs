@@ -1,7 +1,7 @@
 //! An outbox row on its way in.
 
 use greenroom_contract::{
-    AgentId, Event, EventId, ExecutionId, ReplyTo, TraceId,
+    AgentId, ClarificationId, Event, EventId, ExecutionId, ReplyTo, TraceId,
     port::state::{Outgoing, Result},
 };
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,8 @@ pub(crate) struct ReplyBody {
     pub to: ReplyTo,
     pub text: String,
     pub is_error: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<ClarificationId>,
 }
 
 impl NewRow {
@@ -64,9 +66,9 @@ impl NewRow {
                 let meant = if mandatory { receiver(&event.event_type) } else { None };
                 Self::event(&event, meant, mandatory)
             }
-            Outgoing::Reply { to, text, is_error, trace_id } => {
+            Outgoing::Reply { to, text, is_error, card, trace_id } => {
                 let (topic, order_key) = (to.kind().to_owned(), Some(order_key(&to)));
-                let body = codec::encode_json(&ReplyBody { to, text, is_error }).map_err(corrupt("a reply"))?;
+                let body = codec::encode_json(&ReplyBody { to, text, is_error, card }).map_err(corrupt("a reply"))?;
                 Ok(Self {
                     kind: REPLY,
                     event_id: None,

@@ -36,6 +36,7 @@ pub struct Slack {
 #[derive(Default)]
 struct Shared {
     received: Vec<Received>,
+    signs: Vec<Received>,
     refusals: VecDeque<(u16, Vec<(String, String)>)>,
     refused: usize,
 }
@@ -52,11 +53,21 @@ pub struct Received {
 }
 
 impl Received {
-    /// Everything that a person would read in it: `text`, and the texts of its blocks.
+    /// Everything that a person would read in it: the texts of its blocks, or `text` where it has none.
     pub fn text(&self) -> String {
         let mut texts = Vec::new();
-        collect_texts(&self.body, &mut texts);
+        let shown = if self.body["blocks"].is_array() { &self.body["blocks"] } else { &self.body };
+        collect_texts(shown, &mut texts);
         texts.join("\n")
+    }
+
+    /// The buttons in it: the name of each action, and its value.
+    pub fn buttons(&self) -> Vec<(String, String)> {
+        let blocks = self.body["blocks"].as_array().into_iter().flatten();
+        let elements = blocks.filter_map(|block| block["elements"].as_array()).flatten();
+        let is_button = |element: &&Value| element["type"] == "button";
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        elements.filter(is_button).map(|button| (word(&button["action_id"]), word(&button["value"]))).collect()
     }
 }
 
@@ -119,6 +130,11 @@ impl Slack {
         lock(&self.shared).received.clone()
     }
 
+    /// Every sign of work that was given so far: a status, which is no message.
+    pub fn signs(&self) -> Vec<Received> {
+        lock(&self.shared).signs.clone()
+    }
+
     /// How many posts were refused so far.
     pub fn refused(&self) -> usize {
         lock(&self.shared).refused
@@ -155,11 +171,17 @@ async fn receive(State(shared): State<Arc<Mutex<Shared>>>, uri: Uri, headers: He
     }
     let authorization = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let number = shared.received.len();
-    shared.received.push(Received {
+    let received = Received {
         path: uri.path().to_owned(),
         authorization: authorization.to_owned(),
         body: serde_json::from_slice(&body).unwrap_or_default(),
-    });
+    };
+    if uri.path().ends_with("etStatus") {
+        let status = received.body["status"].clone();
+        shared.signs.push(received);
+        return axum::Json(json!({"ok": true, "agent_status": status})).into_response();
+    }
+    shared.received.push(received);
     if uri.path().starts_with("/api/") {
         return axum::Json(json!({"ok": true, "channel": "C1", "ts": format!("1700000000.{number:06}")}))
             .into_response();

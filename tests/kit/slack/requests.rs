@@ -83,6 +83,28 @@ impl Slack {
         Posted { answer: http::send(self.signed(node, FORM, &body)).await, reply_path }
     }
 
+    /// The person `user` clicks a button of a message that the node has posted: the `n`-th post, counted from 1.
+    /// There is no answer from a node that dies of it.
+    pub async fn press(
+        &self,
+        node: &Node,
+        user: &str,
+        n: usize,
+        button: &(String, String),
+    ) -> (Option<Answer>, String) {
+        let (response_url, reply_path) = self.response_url("actions");
+        let ts = format!("1700000000.{:06}", n - 1);
+        let payload = json!({
+            "type": "block_actions", "user": {"id": user, "team_id": "T1"}, "api_app_id": "A1", "team": {"id": "T1"},
+            "channel": {"id": "C1", "name": "general"}, "trigger_id": fresh("trigger"), "response_url": response_url,
+            "container": {"type": "message", "message_ts": ts, "channel_id": "C1", "is_ephemeral": false},
+            "message": {"ts": ts}, "state": {"values": {}},
+            "actions": [{"type": "button", "action_id": button.0, "block_id": "b1", "value": button.1}],
+        });
+        let body = form(&[("payload", &payload.to_string())]);
+        (http::try_send(self.signed(node, FORM, &body)).await.ok(), reply_path)
+    }
+
     /// Slack asks whether the address is ours.
     pub async fn url_verification(&self, node: &Node, challenge: &str) -> Answer {
         let body = json!({"token": "legacy", "challenge": challenge, "type": "url_verification"});

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{BoxFuture, event::ReplyTo, id::TraceId};
+use crate::{
+    BoxFuture,
+    event::ReplyTo,
+    id::{ClarificationId, TraceId},
+};
 
 /// An answer on its way out. `id` stays the same over retries.
 #[derive(Debug, Clone)]
@@ -15,6 +19,8 @@ pub struct Reply {
     pub text: String,
     /// Whether it tells of a failure.
     pub is_error: bool,
+    /// The question that it shows: whoever sends it looks how the question is and makes its message agree.
+    pub card: Option<ClarificationId>,
     /// The workflow.
     pub trace_id: TraceId,
 }

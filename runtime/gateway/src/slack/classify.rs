@@ -8,9 +8,12 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
+    access::SlackRules,
+    ask::Click,
     body::{Body, Malformed},
-    draft::{Common, Draft, at, topic},
+    draft::{Also, Common, Draft, at, topic},
     interaction, message,
+    stop::Stop,
 };
 
 /// What is to be done with a request.
@@ -22,6 +25,10 @@ pub(crate) enum Verdict {
     Ignore { kind: String, why: &'static str },
     /// Slack holds events back because there are too many.
     RateLimited { team: Option<String> },
+    /// An answer to a question of an agent's.
+    Answer(Box<Click>),
+    /// A person ends what is at work in a conversation; `draft` tells of it.
+    Stop { stop: Stop, draft: Box<Draft> },
     /// Publish these.
     Take { kind: String, caller: Caller, drafts: Vec<Draft> },
 }
@@ -31,42 +38,43 @@ pub(crate) enum Verdict {
 pub(crate) enum Caller {
     /// Slack itself, which sends an event again.
     Retries,
-    /// A person who typed or clicked: shown a text, because Slack does not send it again.
-    Person,
+    /// A person who typed a command or clicked: shown a text, because Slack does not send it again. A command shows what it
+    /// is answered with; for a click it has to be posted to its address. A capability.
+    Person { response_url: Option<String> },
     /// A person with a form open: shown a text at this block of it.
     Form { block: Option<String> },
 }
 
 /// Classifies a request. `proof` is what its fallback id is made of: the timestamp and the raw bytes.
-pub(crate) fn classify(body: &Body, timestamp: &str, raw: &[u8]) -> Result<Verdict, Malformed> {
+pub(crate) fn classify(body: &Body, timestamp: &str, raw: &[u8], rules: &SlackRules) -> Result<Verdict, Malformed> {
     match body {
         Body::Form(fields) if fields.contains_key("payload") => {
             let payload: Value = serde_json::from_str(&fields["payload"])
                 .ok()
                 .filter(Value::is_object)
                 .ok_or(Malformed("the field payload is not a JSON object"))?;
-            interaction::classify(&payload, &fallback(timestamp, raw))
+            interaction::classify(&payload, &fallback(timestamp, raw), rules)
         }
-        Body::Form(fields) if fields.contains_key("command") => command(fields, &fallback(timestamp, raw)),
+        Body::Form(fields) if fields.contains_key("command") => command(fields, &fallback(timestamp, raw), rules),
         Body::Form(_) => Err(Malformed("the form has neither a command nor a payload")),
-        Body::Json(envelope) => outer(envelope),
+        Body::Json(envelope) => outer(envelope, rules),
     }
 }
 
-fn outer(envelope: &Value) -> Result<Verdict, Malformed> {
+fn outer(envelope: &Value, rules: &SlackRules) -> Result<Verdict, Malformed> {
     match at(envelope, "/type") {
         Some("url_verification") => match at(envelope, "/challenge") {
             Some(challenge) => Ok(Verdict::Challenge(challenge.to_owned())),
             None => Err(Malformed("url_verification has no challenge")),
         },
-        Some("event_callback") => message::classify(envelope),
+        Some("event_callback") => message::classify(envelope, rules),
         Some("app_rate_limited") => Ok(Verdict::RateLimited { team: at(envelope, "/team_id").map(str::to_owned) }),
         Some(other) => Ok(Verdict::Ignore { kind: other.to_owned(), why: "unknown" }),
         None => Err(Malformed("the body has no type")),
     }
 }
 
-fn command(fields: &BTreeMap<String, String>, fallback: &str) -> Result<Verdict, Malformed> {
+fn command(fields: &BTreeMap<String, String>, fallback: &str, rules: &SlackRules) -> Result<Verdict, Malformed> {
     let field = |name: &str| fields.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let name = field("command").map(|name| name.trim_start_matches('/')).filter(|name| !name.is_empty());
     let name = name.ok_or(Malformed("the field command is empty"))?;
@@ -75,6 +83,7 @@ fn command(fields: &BTreeMap<String, String>, fallback: &str) -> Result<Verdict,
         user: field("user_id"),
         channel: field("channel_id"),
         team: field("team_id").or_else(|| field("enterprise_id")),
+        user_team: None,
         thread_ts: field("thread_ts"),
         ts: None,
         text: field("text").unwrap_or_default().to_owned(),
@@ -87,11 +96,13 @@ fn command(fields: &BTreeMap<String, String>, fallback: &str) -> Result<Verdict,
         topic: topic("command", name),
         id: EventId::derived(&["slack", "command", field("trigger_id").unwrap_or(fallback)]),
         payload: common.payload(more),
-        conversation: common.conversation(),
-        reply: common.reply(field("response_url")),
+        conversation: common.conversation(rules.direct_messages),
+        reply: common.reply(field("response_url"), rules.direct_messages),
         correlation: field("trigger_id").map(str::to_owned),
+        also: Also::Nothing,
+        by_bot: false,
     };
-    Ok(Verdict::Take { kind: "command".to_owned(), caller: Caller::Person, drafts: vec![draft] })
+    Ok(Verdict::Take { kind: "command".to_owned(), caller: Caller::Person { response_url: None }, drafts: vec![draft] })
 }
 
 /// An id for a request that carries none: the same bytes at the same time are the same request.
@@ -110,7 +121,7 @@ mod tests {
 
     fn form(text: &str) -> Result<Verdict, Malformed> {
         let raw = text.as_bytes();
-        classify(&parse(Some("application/x-www-form-urlencoded"), raw).unwrap(), "1", raw)
+        classify(&parse(Some("application/x-www-form-urlencoded"), raw).unwrap(), "1", raw, &SlackRules::default())
     }
 
     fn one(verdict: Result<Verdict, Malformed>) -> Draft {
@@ -152,7 +163,7 @@ mod tests {
 
     #[test]
     fn outer_kinds_are_told_apart() {
-        let json = |value: Value| classify(&Body::Json(value), "1", b"");
+        let json = |value: Value| classify(&Body::Json(value), "1", b"", &SlackRules::default());
         assert!(matches!(
             json(json!({"type": "url_verification", "challenge": "abc", "token": "t"})),
             Ok(Verdict::Challenge(challenge)) if challenge == "abc"

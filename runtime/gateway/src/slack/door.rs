@@ -7,22 +7,24 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Router,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::post,
 };
-use greenroom_contract::{Event, ReplyTo, TraceId, port::operator};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
+    access::SlackRules,
+    ask::Answering,
     body::{self, Malformed},
-    classify::{Caller, Verdict, classify},
-    draft::Draft,
+    classify::{Verdict, classify},
+    loops::Loops,
     signature,
+    taken::{Taken, no_retry},
+    web::SlackWeb,
 };
 use crate::{
     Doors,
@@ -32,22 +34,22 @@ use crate::{
 /// Slack gives up after 3 s: what is not published by then is answered with "again".
 const PUBLISH_DEADLINE: Duration = Duration::from_millis(2500);
 
-/// What the person is told whose command or click could not be taken in: Slack does not send those again.
-const APOLOGY: &str = "Sorry, I could not take that in just now. Please try again in a minute.";
-
 /// What Slack's door needs to know.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct SlackDoor {
     secrets: Vec<SecretString>,
+    pub(super) rules: SlackRules,
+    pub(super) web: Arc<SlackWeb>,
+    pub(super) loops: Arc<Loops>,
 }
 
 impl SlackDoor {
     /// A door that takes requests signed with any of `secrets`. `None` where there is none that is not blank: with an
     /// empty secret anybody could sign.
-    pub fn new(secrets: impl IntoIterator<Item = SecretString>) -> Option<Self> {
+    pub fn new(secrets: impl IntoIterator<Item = SecretString>, rules: SlackRules, web: Arc<SlackWeb>) -> Option<Self> {
         let usable = |secret: &SecretString| !secret.expose_secret().trim().is_empty();
         let secrets: Vec<SecretString> = secrets.into_iter().filter(usable).collect();
-        if secrets.is_empty() { None } else { Some(Self { secrets }) }
+        if secrets.is_empty() { None } else { Some(Self { secrets, rules, web, loops: Arc::default() }) }
     }
 }
 
@@ -78,9 +80,17 @@ async fn receive(
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let verdict = body::parse(media.as_deref(), &raw)
-        .and_then(|body| classify(&body, text("x-slack-request-timestamp"), &raw))
+        .and_then(|body| classify(&body, text("x-slack-request-timestamp"), &raw, &slack.rules))
         .map_err(malformed)?;
-    let retry = text("x-slack-retry-num").parse::<u8>().ok();
+    let taken = |kind| Taken {
+        doors: &doors,
+        slack,
+        trace_id,
+        kind,
+        retry: text("x-slack-retry-num").parse().ok(),
+        started,
+        deadline: started + PUBLISH_DEADLINE,
+    };
     match verdict {
         Verdict::Challenge(challenge) => Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], challenge).into_response()),
         Verdict::Ignore { kind, why } => {
@@ -91,77 +101,14 @@ async fn receive(
             tracing::warn!(slack.team = team, "Slack holds events back: more than its limit of 30,000 in an hour.");
             Ok(StatusCode::OK.into_response())
         }
-        Verdict::Take { kind, caller, drafts } => {
-            let taken = Taken { kind: &kind, retry, started };
-            let deadline = started + PUBLISH_DEADLINE;
-            match tokio::time::timeout_at(deadline, taken.publish(&doors, drafts, trace_id)).await {
-                Ok(Ok(())) => Ok(StatusCode::OK.into_response()),
-                Ok(Err(error)) => taken.refuse(caller, error),
-                Err(_) => taken
-                    .refuse(caller, operator::Error::Unavailable { why: "the store did not answer in time".into() }),
-            }
+        Verdict::Answer(click) => {
+            let answering = Answering { doors: &doors, slack, trace_id };
+            answering.take(*click, started + PUBLISH_DEADLINE).await;
+            Ok(StatusCode::OK.into_response())
         }
+        Verdict::Stop { stop, draft } => taken("agent_session_stopped").stop(&stop, *draft).await,
+        Verdict::Take { kind, caller, drafts } => taken(&kind).events(caller, drafts).await,
     }
-}
-
-struct Taken<'a> {
-    kind: &'a str,
-    retry: Option<u8>,
-    started: Instant,
-}
-
-impl Taken<'_> {
-    async fn publish(&self, doors: &Doors, drafts: Vec<Draft>, trace_id: TraceId) -> Result<(), operator::Error> {
-        for draft in drafts {
-            let event = event(doors, draft, trace_id);
-            let (topic, event_id) = (event.event_type.clone(), event.event_id);
-            match doors.operator.publish(event).await {
-                Ok(()) => tracing::info!(
-                    kind = self.kind,
-                    topic,
-                    %event_id,
-                    slack.retry = self.retry,
-                    duration_ms = self.started.elapsed().as_millis() as u64,
-                    "Slack request taken in"
-                ),
-                // The same words under the same topic are in already, as Slack told of them the first time.
-                Err(operator::Error::Conflict { .. }) => {
-                    tracing::info!(kind = self.kind, topic, %event_id, "A Slack request was taken in before.");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn refuse(&self, caller: Caller, error: operator::Error) -> Result<Response, Problem> {
-        let again = matches!(error, operator::Error::Unavailable { .. });
-        let duration_ms = self.started.elapsed().as_millis() as u64;
-        tracing::error!(%error, kind = self.kind, duration_ms, "A Slack request could not be taken in.");
-        match caller {
-            Caller::Retries if again => Err(error.into()),
-            Caller::Retries => Err(Problem::from(error).header(no_retry(), HeaderValue::from_static("1"))),
-            Caller::Person => Ok(Json(json!({ "response_type": "ephemeral", "text": APOLOGY })).into_response()),
-            Caller::Form { block: Some(block) } => {
-                let errors = serde_json::Map::from_iter([(block, Value::from(APOLOGY))]);
-                Ok(Json(json!({ "response_action": "errors", "errors": errors })).into_response())
-            }
-            // A form without inputs has no place for a text: an error makes Slack keep it open and say so itself.
-            Caller::Form { block: None } => Err(error.into()),
-        }
-    }
-}
-
-fn event(doors: &Doors, draft: Draft, trace_id: TraceId) -> Event {
-    let mut event = Event::new(draft.topic, "slack", trace_id, draft.payload);
-    event.event_id = draft.id;
-    event.timestamp = doors.clock.now();
-    event.correlation_id = draft.correlation;
-    event.conversation = draft.conversation;
-    // An answer needs an address or a channel; a global shortcut has neither.
-    let reachable = draft.reply.response_url.is_some() || draft.reply.channel_id.is_some();
-    event.reply_to = reachable.then_some(ReplyTo::Slack(draft.reply));
-    event
 }
 
 fn not_configured() -> Problem {
@@ -178,8 +125,4 @@ fn unsigned() -> Problem {
 fn malformed(error: Malformed) -> Problem {
     tracing::warn!(reason = error.0, "A signed Slack request cannot be understood.");
     Problem::bad_request("malformed", error.0).header(no_retry(), HeaderValue::from_static("1"))
-}
-
-fn no_retry() -> HeaderName {
-    HeaderName::from_static("x-slack-no-retry")
 }

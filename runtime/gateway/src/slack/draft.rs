@@ -1,8 +1,9 @@
 //! What every kind of request becomes: a topic, an id, and one shape of payload.
 
+use greenroom_config::DirectMessages;
 use greenroom_contract::{
     EventId,
-    event::SlackReply,
+    event::{SlackReply, SlackUser},
     topic::{MAX_TOPIC_BYTES, word},
 };
 use serde_json::{Map, Value, json};
@@ -17,6 +18,27 @@ pub(crate) struct Draft {
     pub(crate) reply: SlackReply,
     /// Slack's own id of the delivery.
     pub(crate) correlation: Option<String>,
+    /// Under which topic it is told of, too.
+    pub(crate) also: Also,
+    /// Whether a bot made it that may be heard.
+    pub(crate) by_bot: bool,
+}
+
+/// A second topic of the same event, for those who want only such: its id is the same, so that whoever listens to both has it
+/// once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Also {
+    #[default]
+    Nothing,
+    /// `slack.events.direct_message.{channel}`.
+    DirectMessage,
+    /// `slack.events.thread.{channel}`, if an agent takes part in the thread.
+    Thread {
+        /// The app began it.
+        ours: bool,
+        /// The event that the message which began it became.
+        root: EventId,
+    },
 }
 
 impl std::fmt::Debug for Draft {
@@ -33,6 +55,8 @@ pub(crate) struct Common<'a> {
     pub(crate) user: Option<&'a str>,
     pub(crate) channel: Option<&'a str>,
     pub(crate) team: Option<&'a str>,
+    /// The user's own workspace, where it is another one.
+    pub(crate) user_team: Option<&'a str>,
     pub(crate) thread_ts: Option<&'a str>,
     pub(crate) ts: Option<&'a str>,
     pub(crate) text: String,
@@ -57,29 +81,43 @@ impl Common<'_> {
         payload
     }
 
-    /// Which conversation of a continuous agent this belongs to: a thread in a channel, the whole of a direct message.
-    pub(crate) fn conversation(&self) -> Option<String> {
+    /// Which conversation of a continuous agent this belongs to: a thread in a channel; in a direct message as it is set.
+    pub(crate) fn conversation(&self, direct: DirectMessages) -> Option<String> {
         let (team, channel) = (self.team.unwrap_or("-"), self.channel?);
-        let thread = self.thread_ts.or(self.ts).filter(|_| !self.is_direct());
+        let thread = match direct {
+            _ if !self.is_direct() => self.thread_ts.or(self.ts),
+            DirectMessages::Thread => self.thread_ts,
+            DirectMessages::Whole => None,
+            DirectMessages::Message => self.thread_ts.or(self.ts),
+        };
         Some(match thread {
             Some(thread) => format!("{team}:{channel}:{thread}"),
             None => format!("{team}:{channel}"),
         })
     }
 
-    /// Where the answer goes: into the thread, which a message in a channel begins if it is in none.
-    pub(crate) fn reply(&self, response_url: Option<&str>) -> SlackReply {
-        let thread = if self.is_direct() { self.thread_ts } else { self.thread_ts.or(self.ts) };
+    /// Where the answer goes: into the thread, which a message in a channel begins if it is in none; in a direct message
+    /// only where each begins a conversation.
+    pub(crate) fn reply(&self, response_url: Option<&str>, direct: DirectMessages) -> SlackReply {
+        let begins = !self.is_direct() || direct == DirectMessages::Message;
+        let thread = self.thread_ts.or(self.ts.filter(|_| begins));
         SlackReply {
             response_url: response_url.map(str::to_owned),
             team_id: self.team.map(str::to_owned),
             channel_id: self.channel.map(str::to_owned),
             thread_ts: thread.map(str::to_owned),
+            user: self.who(),
         }
     }
 
+    /// Whose doing it is.
+    pub(crate) fn who(&self) -> Option<SlackUser> {
+        let (user, team) = (self.user?, self.user_team.or(self.team)?);
+        Some(SlackUser { team_id: team.to_owned(), user_id: user.to_owned() })
+    }
+
     /// Slack's ids of direct messages begin with D.
-    fn is_direct(&self) -> bool {
+    pub(crate) fn is_direct(&self) -> bool {
         self.channel.is_some_and(|channel| channel.starts_with('D'))
     }
 }
@@ -129,13 +167,36 @@ mod tests {
             thread_ts: Some("1.0"),
             ..Common::default()
         };
-        assert_eq!(in_channel.conversation().unwrap(), "T1:C1:1.0");
+        let thread = DirectMessages::Thread;
+        assert_eq!(in_channel.conversation(thread).unwrap(), "T1:C1:1.0");
         let first = Common { thread_ts: None, ..in_channel.clone() };
-        assert_eq!(first.conversation().unwrap(), "T1:C1:2.0");
-        assert_eq!(first.reply(None).thread_ts.unwrap(), "2.0", "an answer begins a thread");
-        let direct = Common { channel: Some("D1"), thread_ts: None, ..in_channel };
-        assert_eq!(direct.conversation().unwrap(), "T1:D1");
-        assert_eq!(direct.reply(None).thread_ts, None, "an answer in a direct message needs no thread");
-        assert_eq!(Common::default().conversation(), None);
+        assert_eq!(first.conversation(thread).unwrap(), "T1:C1:2.0");
+        assert_eq!(first.reply(None, thread).thread_ts.unwrap(), "2.0", "an answer begins a thread");
+        let direct = Common { channel: Some("D1"), thread_ts: None, ..in_channel.clone() };
+        assert_eq!(direct.conversation(thread).unwrap(), "T1:D1");
+        assert_eq!(direct.reply(None, thread).thread_ts, None, "an answer in a direct message needs no thread");
+        assert_eq!(Common::default().conversation(thread), None);
+    }
+
+    #[test]
+    fn what_of_a_direct_message_is_one_conversation_is_set() {
+        let opened = Common {
+            team: Some("T1"),
+            channel: Some("D1"),
+            ts: Some("2.0"),
+            thread_ts: Some("1.0"),
+            ..Common::default()
+        };
+        let plain = Common { thread_ts: None, ..opened.clone() };
+        for (policy, in_thread, alone, answered_in) in [
+            (DirectMessages::Thread, "T1:D1:1.0", "T1:D1", None),
+            (DirectMessages::Whole, "T1:D1", "T1:D1", None),
+            (DirectMessages::Message, "T1:D1:1.0", "T1:D1:2.0", Some("2.0")),
+        ] {
+            assert_eq!(opened.conversation(policy).unwrap(), in_thread, "{policy:?}");
+            assert_eq!(plain.conversation(policy).unwrap(), alone, "{policy:?}");
+            assert_eq!(plain.reply(None, policy).thread_ts.as_deref(), answered_in, "{policy:?}");
+            assert_eq!(opened.reply(None, policy).thread_ts.as_deref(), Some("1.0"), "{policy:?}");
+        }
     }
 }

@@ -4,26 +4,33 @@ use greenroom_contract::EventId;
 use serde_json::{Map, Value, json};
 
 use super::{
+    access::SlackRules,
+    ask::{Click, is_ours},
     body::Malformed,
     classify::{Caller, Verdict},
-    draft::{Common, Draft, at, first, topic},
+    draft::{Also, Common, Draft, at, first, topic},
 };
 
 /// Classifies an interaction. `fallback` is its id where it has no trigger id.
-pub(super) fn classify(payload: &Value, fallback: &str) -> Result<Verdict, Malformed> {
+pub(super) fn classify(payload: &Value, fallback: &str, rules: &SlackRules) -> Result<Verdict, Malformed> {
     let kind = at(payload, "/type").ok_or(Malformed("the payload has no type"))?;
     match kind {
-        "block_actions" => clicks(payload, fallback),
-        "view_submission" => Ok(submission(payload, fallback)),
-        "shortcut" | "message_action" => shortcut(payload, fallback),
+        "block_actions" => clicks(payload, fallback, rules),
+        "view_submission" => Ok(submission(payload, fallback, rules)),
+        "shortcut" | "message_action" => shortcut(payload, fallback, rules),
         "view_closed" | "block_suggestion" => Ok(Verdict::Ignore { kind: kind.to_owned(), why: "nothing to do" }),
         other => Ok(Verdict::Ignore { kind: other.to_owned(), why: "unknown" }),
     }
 }
 
-fn clicks(payload: &Value, fallback: &str) -> Result<Verdict, Malformed> {
+fn clicks(payload: &Value, fallback: &str, rules: &SlackRules) -> Result<Verdict, Malformed> {
     let actions = payload.get("actions").and_then(Value::as_array).filter(|actions| !actions.is_empty());
     let actions = actions.ok_or(Malformed("block_actions has no actions"))?;
+    if actions.iter().any(|action| at(action, "/action_id").is_some_and(is_ours)) {
+        // It is for the question and for no agent's subscription.
+        let click = Click::read(payload).ok_or(Malformed("an answer names nobody who gave it"))?;
+        return Ok(Verdict::Answer(Box::new(click)));
+    }
     let trigger = at(payload, "/trigger_id");
     let common = common(payload, "action");
     let draft = |(index, action): (usize, &Value)| {
@@ -40,16 +47,22 @@ fn clicks(payload: &Value, fallback: &str) -> Result<Verdict, Malformed> {
             topic: topic("action", action_id),
             id: EventId::derived(&["slack", "action", trigger.unwrap_or(fallback), &index.to_string()]),
             payload: common.payload(more),
-            conversation: common.conversation(),
-            reply: common.reply(response_url(payload)),
+            conversation: common.conversation(rules.direct_messages),
+            reply: common.reply(response_url(payload), rules.direct_messages),
             correlation: trigger.map(str::to_owned),
+            also: Also::Nothing,
+            by_bot: false,
         }
     };
     let drafts = actions.iter().take(25).enumerate().map(draft).collect();
-    Ok(Verdict::Take { kind: "action".to_owned(), caller: Caller::Person, drafts })
+    Ok(Verdict::Take {
+        kind: "action".to_owned(),
+        caller: Caller::Person { response_url: response_url(payload).map(str::to_owned) },
+        drafts,
+    })
 }
 
-fn submission(payload: &Value, fallback: &str) -> Verdict {
+fn submission(payload: &Value, fallback: &str, rules: &SlackRules) -> Verdict {
     let common = common(payload, "view_submission");
     let callback = at(payload, "/view/callback_id");
     let blocks = payload.pointer("/view/state/values").and_then(Value::as_object);
@@ -70,14 +83,16 @@ fn submission(payload: &Value, fallback: &str) -> Verdict {
         topic: topic("view_submission", callback.unwrap_or("_")),
         id: EventId::derived(&["slack", "view_submission", trigger.unwrap_or(fallback)]),
         payload: common.payload(more),
-        conversation: common.conversation(),
-        reply: common.reply(response_url(payload)),
+        conversation: common.conversation(rules.direct_messages),
+        reply: common.reply(response_url(payload), rules.direct_messages),
         correlation: trigger.map(str::to_owned),
+        also: Also::Nothing,
+        by_bot: false,
     };
     Verdict::Take { kind: "view_submission".to_owned(), caller: Caller::Form { block }, drafts: vec![draft] }
 }
 
-fn shortcut(payload: &Value, fallback: &str) -> Result<Verdict, Malformed> {
+fn shortcut(payload: &Value, fallback: &str, rules: &SlackRules) -> Result<Verdict, Malformed> {
     let callback = at(payload, "/callback_id").ok_or(Malformed("the shortcut has no callback_id"))?;
     let message = at(payload, "/message/text").unwrap_or_default().to_owned();
     let common = Common { text: message, ..common(payload, "shortcut") };
@@ -89,11 +104,17 @@ fn shortcut(payload: &Value, fallback: &str) -> Result<Verdict, Malformed> {
         topic: topic("shortcut", callback),
         id: EventId::derived(&["slack", "shortcut", trigger.unwrap_or(fallback)]),
         payload: common.payload(more),
-        conversation: common.conversation(),
-        reply: common.reply(response_url(payload)),
+        conversation: common.conversation(rules.direct_messages),
+        reply: common.reply(response_url(payload), rules.direct_messages),
         correlation: trigger.map(str::to_owned),
+        also: Also::Nothing,
+        by_bot: false,
     };
-    Ok(Verdict::Take { kind: "shortcut".to_owned(), caller: Caller::Person, drafts: vec![draft] })
+    Ok(Verdict::Take {
+        kind: "shortcut".to_owned(),
+        caller: Caller::Person { response_url: response_url(payload).map(str::to_owned) },
+        drafts: vec![draft],
+    })
 }
 
 fn common<'a>(payload: &'a Value, kind: &'a str) -> Common<'a> {
@@ -102,6 +123,7 @@ fn common<'a>(payload: &'a Value, kind: &'a str) -> Common<'a> {
         user: first(payload, &["/user/id", "/user"]),
         channel: first(payload, &["/channel/id", "/container/channel_id"]),
         team: first(payload, &["/team/id", "/user/team_id", "/enterprise/id"]),
+        user_team: at(payload, "/user/team_id"),
         thread_ts: first(payload, &["/message/thread_ts", "/container/thread_ts"]),
         ts: first(payload, &["/message/ts", "/container/message_ts", "/message_ts"]),
         text: String::new(),
@@ -146,7 +168,7 @@ mod tests {
     use super::*;
 
     fn drafts(payload: Value) -> Vec<Draft> {
-        match classify(&payload, "fallback") {
+        match classify(&payload, "fallback", &SlackRules::default()) {
             Ok(Verdict::Take { drafts, .. }) => drafts,
             other => panic!("not taken: {other:?}"),
         }
@@ -190,7 +212,9 @@ mod tests {
                 "amount": {"input": {"type": "plain_text_input", "value": "12"}},
                 "when": {"date": {"type": "datepicker", "selected_date": "2026-11-22"}}}}},
         });
-        let Ok(Verdict::Take { caller, drafts, .. }) = classify(&payload, "f") else { panic!("not taken") };
+        let Ok(Verdict::Take { caller, drafts, .. }) = classify(&payload, "f", &SlackRules::default()) else {
+            panic!("not taken")
+        };
         assert_eq!(caller, Caller::Form { block: Some("amount".to_owned()) });
         assert_eq!(drafts[0].topic, "slack.events.view_submission.refund");
         assert_eq!(drafts[0].payload["values"], json!({"amount": {"input": "12"}, "when": {"date": "2026-11-22"}}));
@@ -211,7 +235,10 @@ mod tests {
     #[test]
     fn what_needs_nothing_done_is_ignored_and_what_is_broken_is_malformed() {
         for kind in ["view_closed", "block_suggestion", "of_the_future", "interactive_message"] {
-            assert!(matches!(classify(&json!({"type": kind}), "f"), Ok(Verdict::Ignore { .. })), "{kind}");
+            assert!(
+                matches!(classify(&json!({"type": kind}), "f", &SlackRules::default()), Ok(Verdict::Ignore { .. })),
+                "{kind}"
+            );
         }
         for bad in [
             json!({}),
@@ -219,7 +246,7 @@ mod tests {
             json!({"type": "block_actions", "actions": []}),
             json!({"type": "shortcut"}),
         ] {
-            assert!(classify(&bad, "f").is_err(), "{bad} was taken");
+            assert!(classify(&bad, "f", &SlackRules::default()).is_err(), "{bad} was taken");
         }
     }
 }

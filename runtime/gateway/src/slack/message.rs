@@ -4,25 +4,35 @@ use greenroom_contract::EventId;
 use serde_json::{Map, Value, json};
 
 use super::{
+    access::SlackRules,
     body::Malformed,
     classify::{Caller, Verdict},
-    draft::{Common, Draft, at, first, topic},
+    draft::{Also, Common, Draft, at, first, topic},
+    stop::Stop,
 };
 
 /// Messages with one of these subtypes are somebody's words; all others are Slack's own notices.
 const SUBTYPES: &[&str] = &["file_share", "thread_broadcast", "me_message"];
 
+/// A person ended what an agent does, by the button that Slack shows while it works.
+const STOPPED: &str = "agent_session_stopped";
+
 /// Classifies an `event_callback`.
-pub(super) fn classify(envelope: &Value) -> Result<Verdict, Malformed> {
+pub(super) fn classify(envelope: &Value, rules: &SlackRules) -> Result<Verdict, Malformed> {
     let event =
         envelope.get("event").filter(|event| event.is_object()).ok_or(Malformed("event_callback has no event"))?;
     let kind = at(event, "/type").ok_or(Malformed("the event has no type"))?;
     let ignore = |why| Ok(Verdict::Ignore { kind: kind.to_owned(), why });
-    if is_from_a_bot(envelope, event) {
+    let spoken = matches!(kind, "message" | "app_mention");
+    let by_bot = is_from_a_bot(event);
+    if is_our_own(envelope, event) {
+        return ignore("the app's own");
+    }
+    if by_bot && !(spoken && is_heard(event, rules)) {
         return ignore("a bot's own");
     }
-    let spoken = matches!(kind, "message" | "app_mention");
-    if spoken && at(event, "/subtype").is_some_and(|subtype| !SUBTYPES.contains(&subtype)) {
+    let words = |subtype: &str| SUBTYPES.contains(&subtype) || (by_bot && subtype == "bot_message");
+    if spoken && at(event, "/subtype").is_some_and(|subtype| !words(subtype)) {
         return ignore("not somebody's words");
     }
     if spoken && event.get("hidden") == Some(&Value::Bool(true)) {
@@ -43,15 +53,41 @@ pub(super) fn classify(envelope: &Value) -> Result<Verdict, Malformed> {
     more.insert("raw_text".to_owned(), if raw_text == common.text { Value::Null } else { json!(raw_text) });
     more.insert("reaction".to_owned(), json!(at(event, "/reaction")));
     more.insert("files".to_owned(), files(event));
+    more.insert("bot_id".to_owned(), json!(at(event, "/bot_id")));
     let draft = Draft {
         topic: topic(kind, common.channel.unwrap_or("_")),
         id,
         payload: common.payload(more),
-        conversation: common.conversation(),
-        reply: common.reply(None),
+        conversation: common.conversation(rules.direct_messages),
+        reply: common.reply(None, rules.direct_messages),
         correlation: slack_id.map(str::to_owned),
+        also: also(envelope, event, &common),
+        by_bot,
     };
+    if let (STOPPED, Some(channel)) = (kind, common.channel) {
+        let thread_ts = common.thread_ts.or(at(event, "/ts")).map(str::to_owned);
+        let stop = Stop { team: common.team.map(str::to_owned), channel: channel.to_owned(), thread_ts };
+        return Ok(Verdict::Stop { stop, draft: Box::new(draft) });
+    }
     Ok(Verdict::Take { kind: kind.to_owned(), caller: Caller::Retries, drafts: vec![draft] })
+}
+
+/// Under which topic a message is told of, too.
+fn also(envelope: &Value, event: &Value, common: &Common<'_>) -> Also {
+    if common.kind != "message" {
+        return Also::Nothing;
+    }
+    if common.is_direct() {
+        return Also::DirectMessage;
+    }
+    let begun_by = at(event, "/parent_user_id");
+    match common.thread_ts.filter(|thread| Some(*thread) != common.ts) {
+        Some(thread) => Also::Thread {
+            ours: begun_by.is_some() && begun_by == bot_user(envelope),
+            root: derived(common, &[thread]),
+        },
+        None => Also::Nothing,
+    }
 }
 
 fn common<'a>(envelope: &'a Value, event: &'a Value, kind: &'a str) -> Common<'a> {
@@ -66,6 +102,7 @@ fn common<'a>(envelope: &'a Value, event: &'a Value, kind: &'a str) -> Common<'a
         ),
         // In a shared channel the outer team may be somebody else's; the authorisation names the one that installed us.
         team: first(envelope, &["/authorizations/0/team_id", "/team_id", "/event/team", "/enterprise_id"]),
+        user_team: first(event, &["/user_team", "/source_team", "/team"]),
         thread_ts: first(event, &["/thread_ts", "/assistant_thread/thread_ts"]),
         ts: first(event, &["/ts", "/item/ts", "/event_ts"]),
         text: unescape(spoken),
@@ -77,16 +114,24 @@ fn derived(common: &Common<'_>, parts: &[&str]) -> EventId {
     EventId::derived(&[&place, parts].concat())
 }
 
+/// What the app says itself is never heard.
+fn is_our_own(envelope: &Value, event: &Value) -> bool {
+    let (user, app) = (at(event, "/user"), first(event, &["/app_id", "/bot_profile/app_id"]));
+    (app.is_some() && app == at(envelope, "/api_app_id")) || (user.is_some() && user == bot_user(envelope))
+}
+
 /// Two agents that answer each other never end, so that what any bot says is left alone.
-fn is_from_a_bot(envelope: &Value, event: &Value) -> bool {
-    let user = at(event, "/user");
-    let app = at(event, "/app_id");
+fn is_from_a_bot(event: &Value) -> bool {
     at(event, "/bot_id").is_some()
         || event.get("bot_profile").is_some_and(Value::is_object)
         || at(event, "/subtype") == Some("bot_message")
-        || (app.is_some() && app == at(envelope, "/api_app_id"))
-        || (user.is_some() && user == bot_user(envelope))
-        || user == Some("USLACKBOT")
+        || at(event, "/user") == Some("USLACKBOT")
+}
+
+/// Unless it is named.
+fn is_heard(event: &Value, rules: &SlackRules) -> bool {
+    let ids = ["/bot_id", "/app_id", "/bot_profile/app_id", "/bot_profile/id"];
+    ids.iter().filter_map(|place| at(event, place)).any(|id| rules.bots.iter().any(|bot| bot == id))
 }
 
 fn bot_user(envelope: &Value) -> Option<&str> {
@@ -134,14 +179,14 @@ mod tests {
     }
 
     fn take(event: Value) -> Draft {
-        match classify(&envelope(event)) {
+        match classify(&envelope(event), &SlackRules::default()) {
             Ok(Verdict::Take { mut drafts, .. }) => drafts.remove(0),
             other => panic!("not taken: {other:?}"),
         }
     }
 
     fn ignored(event: Value) -> bool {
-        matches!(classify(&envelope(event)), Ok(Verdict::Ignore { .. }))
+        matches!(classify(&envelope(event), &SlackRules::default()), Ok(Verdict::Ignore { .. }))
     }
 
     #[test]
@@ -230,11 +275,14 @@ mod tests {
 
     #[test]
     fn an_installation_for_a_whole_organisation_has_no_team() {
-        let verdict = classify(&json!({
-            "type": "event_callback", "team_id": null, "enterprise_id": "E1", "event_id": "Ev2",
-            "authorizations": [{"team_id": null, "enterprise_id": "E1", "user_id": "UBOT", "is_bot": true}],
-            "event": {"type": "app_mention", "user": "U1", "text": "<@UBOT> hi", "channel": "C1", "ts": "1"},
-        }));
+        let verdict = classify(
+            &json!({
+                "type": "event_callback", "team_id": null, "enterprise_id": "E1", "event_id": "Ev2",
+                "authorizations": [{"team_id": null, "enterprise_id": "E1", "user_id": "UBOT", "is_bot": true}],
+                "event": {"type": "app_mention", "user": "U1", "text": "<@UBOT> hi", "channel": "C1", "ts": "1"},
+            }),
+            &SlackRules::default(),
+        );
         let Ok(Verdict::Take { drafts, .. }) = verdict else { panic!("not taken") };
         assert_eq!(drafts[0].payload["team_id"], "E1");
     }
@@ -242,7 +290,7 @@ mod tests {
     #[test]
     fn an_envelope_without_an_event_is_malformed() {
         for event in [json!(null), json!("x"), json!({}), json!({"type": 1})] {
-            assert!(classify(&envelope(event.clone())).is_err(), "{event} was taken");
+            assert!(classify(&envelope(event.clone()), &SlackRules::default()).is_err(), "{event} was taken");
         }
     }
 }

@@ -5,19 +5,32 @@
 //! * `body`: the two forms that a request has (pure)
 //! * `classify`: what it is (pure), with `message` for the Events API and `interaction` for clicks, views, shortcuts
 //! * `draft`: what all kinds become: one shape of payload, a topic, an id that Slack's retries share
+//! * `taken`: what the door makes of a request that is something: events, answers, a stop
+//! * `stop`, `loops`: a person ends a conversation's work; bots do not talk for ever
+//! * `access`: who may do what (pure)
+//! * `ask`: questions to people, as cards with buttons
+//! * `web`: Slack's side of the wire
 //! * `reply`: the way back
 
+mod access;
+mod ask;
 mod body;
 mod classify;
 mod door;
 mod draft;
 mod interaction;
+mod loops;
 mod message;
 mod reply;
 mod signature;
+mod stop;
+mod taken;
 #[cfg(test)]
 mod tests;
+mod web;
 
+pub use access::SlackRules;
 pub use door::SlackDoor;
 pub(crate) use door::routes;
-pub use reply::{ReplyOptions, SetupError, SlackReplies};
+pub use reply::SlackReplies;
+pub use web::{SetupError, SlackWeb, WebOptions};

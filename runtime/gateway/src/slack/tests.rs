@@ -5,8 +5,8 @@ use greenroom_contract::{EventId, ReplyTo};
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::SlackDoor;
-use crate::testing::{House, Mood, NOW, signed};
+use super::{SlackDoor, SlackRules};
+use crate::testing::{House, Mood, NOW, signed, web};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
@@ -197,8 +197,9 @@ async fn without_a_secret_the_door_is_closed_and_says_why() {
     let answer = house.slack(FORM, COMMAND).await;
     let problem = answer.problem(503, "slack_not_configured");
     assert!(problem["detail"].as_str().unwrap().contains("SLACK_SIGNING_SECRET"));
-    assert!(SlackDoor::new([]).is_none());
-    assert!(SlackDoor::new([SecretString::from(""), SecretString::from("  ")]).is_none(), "an empty secret is none");
+    let door = |secrets: Vec<SecretString>| SlackDoor::new(secrets, SlackRules::default(), web());
+    assert!(door(vec![]).is_none());
+    assert!(door(vec!["".into(), "  ".into()]).is_none(), "an empty secret is none");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use greenroom_contract::{
     BoxFuture, ClarificationId,
-    clarification::{Clarification, Question},
+    clarification::{Card, Clarification, Question},
     execution::Fence,
     page::{Page, PageRequest},
     port::state::{ClarificationFilter, Clarifications, Decided, Decision, Result, Wait},
@@ -32,6 +32,8 @@ pub(crate) fn question(id: ClarificationId) -> Clarification {
         answer: None,
         answered_by: None,
         answered_at: None,
+        reply_to: None,
+        cards: Vec::new(),
     }
 }
 
@@ -50,7 +52,8 @@ impl Clarifications for FakeState {
     }
 
     fn clarification(&self, id: ClarificationId) -> BoxFuture<'_, Result<Option<Clarification>>> {
-        Box::pin(async move { Ok((id == question_id()).then(|| question(id))) })
+        let found = self.question.lock().unwrap().clone().unwrap_or_else(|| question(question_id()));
+        Box::pin(async move { Ok((id == found.id).then_some(found)) })
     }
 
     fn clarifications(
@@ -60,6 +63,14 @@ impl Clarifications for FakeState {
     ) -> BoxFuture<'_, Result<Page<Clarification>>> {
         let found = filter.status.is_none_or(|status| status == ClarificationStatus::Open);
         Box::pin(async move { Ok(Page::whole(found.then(|| question(question_id())).into_iter().collect())) })
+    }
+
+    fn note_card(&self, _: ClarificationId, card: Card) -> BoxFuture<'_, Result<Clarification>> {
+        let mut held = self.question.lock().unwrap();
+        let question = held.get_or_insert_with(|| question(question_id()));
+        question.cards.push(card);
+        let question = question.clone();
+        Box::pin(async move { Ok(question) })
     }
 
     fn overdue(&self, _: u32) -> BoxFuture<'_, Result<Vec<Clarification>>> {

@@ -35,7 +35,10 @@ use super::{
     samples::{agent, execution, schedule},
     store::FakeState,
 };
-use crate::{Doors, router, slack::SlackDoor};
+use crate::{
+    Doors, router,
+    slack::{SlackDoor, SlackRules, SlackWeb, WebOptions},
+};
 
 /// The moment at which the fake clock stands: that of Slack's published vector.
 pub(crate) const NOW: i64 = 1_531_420_618;
@@ -254,6 +257,11 @@ impl Operator for FakeOperator {
     }
 }
 
+/// Slack as it is called when nothing is set: at an address that no test may reach.
+pub(crate) fn web() -> Arc<SlackWeb> {
+    Arc::new(SlackWeb::new(WebOptions { response_hosts: vec![], ..WebOptions::default() }).unwrap())
+}
+
 /// A whole router over fakes.
 pub(crate) struct House {
     pub(crate) operator: Arc<FakeOperator>,
@@ -278,7 +286,7 @@ impl House {
             table: operator.table.clone(),
             bus: Arc::new(FakeBus),
             clock: Arc::new(StoppedClock),
-            slack: SlackDoor::new([SECRET.into()]),
+            slack: SlackDoor::new([SECRET.into()], SlackRules::default(), web()),
             token: None,
             version: "0.1.0",
             closing: closing.clone(),

@@ -5,10 +5,13 @@ mod calls;
 mod clarifications;
 mod house;
 mod samples;
+mod slack;
 mod states;
 mod store;
 
-pub(crate) use clarifications::question_id;
-pub(crate) use house::{Answer, House, Mood, NOW, signed};
+pub(crate) use clarifications::{question, question_id};
+pub(crate) use house::{Answer, House, Mood, NOW, SECRET, signed, web};
 pub(crate) use samples::{agent, execution};
+pub(crate) use slack::{FakeSlack, replies};
 pub(crate) use states::Kept;
+pub(crate) use store::FakeState;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use greenroom_contract::{
     AgentId, BoxFuture, Event, EventId, ExecutionId, MicroUsd, NodeId, TraceId,
+    clarification::Clarification,
     execution::{DeadLetter, Execution, Failure, Fence, Intended, Settled, Step},
     page::{Page, PageRequest},
     port::memory::Memory,
@@ -24,6 +25,8 @@ pub(crate) struct FakeState {
     pub(crate) states: Mutex<BTreeMap<String, Kept>>,
     /// What it keeps in mind.
     pub(crate) memories: Mutex<Vec<Memory>>,
+    /// How the question is, if not as it was asked.
+    pub(crate) question: Mutex<Option<Clarification>>,
 }
 
 pub(crate) fn dead_letter() -> DeadLetter {

@@ -24,12 +24,16 @@ use greenroom_contract::{
     clock::SystemClock,
     execution::Failure,
     money::MicroUsd,
-    port::{operator::Operator, reply::Replies, state::State},
+    port::{
+        operator::Operator,
+        reply::Replies,
+        state::{Clarifications, State},
+    },
     tree::Table,
 };
 use greenroom_gateway::{
     Doors,
-    slack::{ReplyOptions, SlackDoor, SlackReplies},
+    slack::{SlackDoor, SlackReplies, SlackRules, SlackWeb, WebOptions},
 };
 use jiff::Timestamp;
 use tokio::{
@@ -125,13 +129,15 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         Orchestrator::new(Arc::clone(&ports), agents.clone(), Arc::clone(&vitals), roles.clone(), time.agents);
     orchestrator.keep_paused(state.paused().await?, None);
     let closing = CancellationToken::new();
+    let slack = Arc::new(SlackWeb::new(web_options(&config)).map_err(other)?);
+    let questions: Arc<dyn Clarifications> = Arc::clone(&ports.state) as _;
     let replies: Arc<dyn Replies> =
-        Arc::new(WaysBack { slack: SlackReplies::new(reply_options(&config)).map_err(other)? });
+        Arc::new(WaysBack { slack: SlackReplies::new(Arc::clone(&slack), questions, config.slack.approvers.clone()) });
     #[cfg(debug_assertions)]
     let replies = super::crash_points::around_replies(replies, &env);
 
     // Services stop in reverse order: the door tells how things are until the end.
-    root.add(gateway(doors(&config, &ports, &orchestrator, &closing), listener));
+    root.add(gateway(doors(&config, &ports, &orchestrator, &closing, slack), listener));
     root.add(store_monitor(Arc::clone(&ports), vitals));
     if shared {
         join(&config, addr, &ports, &orchestrator, &root);
@@ -192,24 +198,39 @@ fn join(
     root.add(presence(Arc::clone(ports), cluster, orchestrator.clone()));
 }
 
-fn reply_options(config: &NodeConfig) -> ReplyOptions {
-    ReplyOptions {
+fn web_options(config: &NodeConfig) -> WebOptions {
+    WebOptions {
         bot_token: config.slack.bot_token.clone(),
+        bot_tokens: config.slack.bot_tokens.clone(),
         api_url: config.slack.api_url.clone(),
         response_hosts: config.slack.response_hosts.clone(),
     }
 }
 
-fn doors(config: &NodeConfig, ports: &Ports, orchestrator: &Orchestrator, closing: &CancellationToken) -> Doors {
+fn doors(
+    config: &NodeConfig,
+    ports: &Ports,
+    orchestrator: &Orchestrator,
+    closing: &CancellationToken,
+    web: Arc<SlackWeb>,
+) -> Doors {
     let operator: Arc<dyn Operator> = Arc::new(orchestrator.clone());
+    // Slack is told one address, that of the nodes with this role.
+    let secrets = [config.slack.signing_secret.clone(), config.slack.signing_secret_old.clone()];
+    let secrets = secrets.into_iter().flatten().filter(|_| config.roles.has(Role::Gateway));
+    let rules = SlackRules {
+        users: config.slack.users.clone(),
+        approvers: config.slack.approvers.clone(),
+        bots: config.slack.bots.clone(),
+        direct_messages: config.slack.direct_messages,
+    };
     Doors {
         operator,
         state: Arc::clone(&ports.state),
         table: ports.table.clone(),
         bus: Arc::clone(&ports.bus),
         clock: Arc::clone(&ports.clock),
-        // Slack is told one address, that of the nodes with this role.
-        slack: SlackDoor::new(config.slack.signing_secret.clone().filter(|_| config.roles.has(Role::Gateway))),
+        slack: SlackDoor::new(secrets, rules, web),
         token: config.http.token.clone(),
         version: env!("CARGO_PKG_VERSION"),
         closing: closing.clone(),

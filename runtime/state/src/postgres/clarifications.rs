@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use greenroom_contract::{
     BoxFuture, ClarificationId, ExecutionId,
-    clarification::Clarification,
+    clarification::{Card, Clarification},
     execution::Fence,
     page::{Page, PageRequest},
     port::state::{ClarificationFilter, Clarifications, Decided, Decision, Error, Result, Wait},
@@ -21,7 +21,7 @@ use super::{
     store::PostgresState,
 };
 use crate::{
-    clarification::{COLUMNS, LIST, NewDecision, NewWait, RawClarification},
+    clarification::{COLUMNS, LIST, NewDecision, NewWait, RawClarification, cancelled, with_card},
     refusal::{int, no_step},
 };
 
@@ -83,6 +83,14 @@ impl Clarifications for PostgresState {
             let found = self.read(call).await?;
             Ok(LIST.page(found.into_iter().map(RawClarification::open).collect(), rows))
         })
+    }
+
+    fn note_card(&self, id: ClarificationId, card: Card) -> BoxFuture<'_, Result<Clarification>> {
+        let call = calling::<RawClarification, _>(move |conn, _| {
+            let card = card.clone();
+            Box::pin(async move { note(conn, id, &card).await })
+        });
+        Box::pin(async move { Ok(self.transaction(vec![key(id.as_bytes())], call).await?.open().1) })
     }
 
     fn overdue(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Clarification>>> {
@@ -190,11 +198,31 @@ async fn decide(
     }
 }
 
-/// Ends what an execution that is cancelled still asks.
-pub(super) async fn cancel(conn: &mut PgConnection, execution: ExecutionId) -> Job<()> {
-    const SQL: &str = "UPDATE clarifications SET status = 'cancelled' WHERE status = 'open' \
-         AND execution = (SELECT seq FROM executions WHERE id = $1)";
-    sqlx::query(SQL).bind(execution.as_bytes().as_slice()).execute(conn).await?;
+async fn note(conn: &mut PgConnection, id: ClarificationId, card: &Card) -> Job<RawClarification> {
+    const LOCK: &str = "SELECT 1 FROM clarifications WHERE id = $1 FOR NO KEY UPDATE";
+    const NOTE: &str = "UPDATE clarifications SET cards = $2 WHERE id = $1";
+    sqlx::query(LOCK).bind(id.as_bytes().as_slice()).execute(&mut *conn).await?;
+    let Some(mut found) = find(conn, id).await? else {
+        return Err(Error::NotFound { what: format!("clarification {id}") }.into());
+    };
+    if let Some(cards) = with_card(found.cards.as_deref(), card) {
+        sqlx::query(NOTE).bind(id.as_bytes().as_slice()).bind(&cards).execute(conn).await?;
+        found.cards = Some(cards);
+    }
+    Ok(found)
+}
+
+/// Ends what an execution that is cancelled still asks, and says so where it was shown.
+pub(super) async fn cancel(conn: &mut PgConnection, execution: ExecutionId, now: Now) -> Job<()> {
+    const SQL: &str = "UPDATE clarifications c SET status = 'cancelled' FROM executions e \
+         WHERE c.status = 'open' AND e.seq = c.execution AND e.id = $1 RETURNING c.id, c.question, e.trace_id";
+    let ended = sqlx::query(SQL).bind(execution.as_bytes().as_slice()).fetch_all(&mut *conn).await?;
+    for asked in &ended {
+        let id = ClarificationId::from_bytes(asked.id(0)?);
+        if let Some(row) = cancelled(id, asked.word(2)?, asked.stored(1)?) {
+            row::insert(&row, conn, now).await?;
+        }
+    }
     Ok(())
 }
 
@@ -223,5 +251,6 @@ fn read(row: &PgRow) -> Job<RawClarification> {
         question: row.stored(13)?,
         answer: row.maybe_stored(14)?,
         event_type: row.get_at(15)?,
+        cards: row.get_at(16)?,
     })
 }

@@ -242,7 +242,7 @@ pub(super) async fn cancel(store: &PostgresState, execution: ExecutionId, failur
                 .execute(&mut *conn)
                 .await?;
             if cancelled.rows_affected() > 0 {
-                clarifications::cancel(conn, execution).await?;
+                clarifications::cancel(conn, execution, now).await?;
                 calls::end_without_answer(conn, execution, ExecutionStatus::Cancelled, &failure, now).await?;
                 return Ok(true);
             }

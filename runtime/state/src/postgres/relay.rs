@@ -90,8 +90,8 @@ impl Due {
 
     fn open(self) -> Result<OutboxRow, Damaged> {
         let outgoing = if self.kind == REPLY {
-            let ReplyBody { to, text, is_error } = codec::decode_json(self.body)?;
-            Outgoing::Reply { to, text, is_error, trace_id: self.trace_id }
+            let ReplyBody { to, text, is_error, card } = codec::decode_json(self.body)?;
+            Outgoing::Reply { to, text, is_error, card, trace_id: self.trace_id }
         } else {
             Outgoing::Event { event: codec::decode_json::<Event>(self.body)?, mandatory: self.mandatory }
         };

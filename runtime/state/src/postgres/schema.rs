@@ -14,6 +14,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0005_schedules.sql"),
     include_str!("migrations/0006_clarifications.sql"),
     include_str!("migrations/0007_calls.sql"),
+    include_str!("migrations/0008_cards.sql"),
 ];
 
 /// Brings `schema` up to date, in one transaction. However many nodes start at once, one does it and the others wait.

@@ -2,7 +2,7 @@
 
 use greenroom_contract::{
     BoxFuture, ClarificationId,
-    clarification::Clarification,
+    clarification::{Card, Clarification},
     execution::Fence,
     page::{Page, PageRequest},
     port::state::{ClarificationFilter, Clarifications, Decided, Decision, Result, Wait},
@@ -29,6 +29,10 @@ impl Clarifications for Tiered {
         page: PageRequest,
     ) -> BoxFuture<'_, Result<Page<Clarification>>> {
         self.durable.clarifications(filter, page)
+    }
+
+    fn note_card(&self, id: ClarificationId, card: Card) -> BoxFuture<'_, Result<Clarification>> {
+        self.durable.note_card(id, card)
     }
 
     fn overdue(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Clarification>>> {

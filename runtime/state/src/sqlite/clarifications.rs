@@ -1,8 +1,8 @@
 //! Questions to people: an execution waits, and goes on with the last answer.
 
 use greenroom_contract::{
-    BoxFuture, ClarificationId, ExecutionId,
-    clarification::Clarification,
+    BoxFuture, ClarificationId, ExecutionId, TraceId,
+    clarification::{Card, Clarification},
     execution::Fence,
     page::{Page, PageRequest},
     port::state::{ClarificationFilter, Clarifications, Decided, Decision, Error, Result, Wait},
@@ -17,7 +17,8 @@ use super::{
     store::SqliteState,
 };
 use crate::{
-    clarification::{COLUMNS, LIST, NewDecision, NewWait, RawClarification},
+    clarification::{COLUMNS, LIST, NewDecision, NewWait, RawClarification, cancelled, with_card},
+    codec::Stored,
     refusal::no_step,
 };
 
@@ -67,6 +68,10 @@ impl Clarifications for SqliteState {
                 .await?;
             Ok(LIST.page(rows.into_iter().map(RawClarification::open).collect(), wanted.rows))
         })
+    }
+
+    fn note_card(&self, id: ClarificationId, card: Card) -> BoxFuture<'_, Result<Clarification>> {
+        Box::pin(async move { Ok(self.write(move |conn| note(conn, id, &card)).await?.open().1) })
     }
 
     fn overdue(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Clarification>>> {
@@ -156,11 +161,34 @@ fn decide(conn: &Connection, id: ClarificationId, decision: &NewDecision, now: i
     }
 }
 
-/// Ends what an execution that is cancelled still asks.
-pub(super) fn cancel(conn: &Connection, execution: ExecutionId) -> rusqlite::Result<()> {
+fn note(conn: &Connection, id: ClarificationId, card: &Card) -> Job<RawClarification> {
+    const NOTE: &str = "UPDATE clarifications SET cards = ?2 WHERE id = ?1";
+    let Some(mut found) = find(conn, id)? else {
+        return refuse(Error::NotFound { what: format!("clarification {id}") });
+    };
+    if let Some(cards) = with_card(found.cards.as_deref(), card) {
+        run(conn, NOTE, params![id.as_bytes(), cards])?;
+        found.cards = Some(cards);
+    }
+    Ok(found)
+}
+
+/// Ends what an execution that is cancelled still asks, and says so where it was shown.
+pub(super) fn cancel(conn: &Connection, execution: ExecutionId, now: i64) -> rusqlite::Result<()> {
     const SQL: &str = "UPDATE clarifications SET status = 'cancelled' WHERE status = 'open' \
-         AND execution = (SELECT seq FROM executions WHERE id = ?1)";
-    run(conn, SQL, [execution.as_bytes()]).map(drop)
+         AND execution = (SELECT seq FROM executions WHERE id = ?1) \
+         RETURNING id, question, (SELECT trace_id FROM executions WHERE id = ?1)";
+    let mut statement = conn.prepare_cached(SQL)?;
+    let ended = statement.query_map([execution.as_bytes()], |row| {
+        let id = ClarificationId::from_bytes(row.get(0)?);
+        Ok((id, row.get::<_, Stored>(1)?, row.get::<_, Word<TraceId>>(2)?.0))
+    })?;
+    for (id, question, trace_id) in ended.collect::<rusqlite::Result<Vec<_>>>()? {
+        if let Some(row) = cancelled(id, trace_id, question) {
+            row.insert(conn, None, now)?;
+        }
+    }
+    Ok(())
 }
 
 fn find(conn: &Connection, id: ClarificationId) -> rusqlite::Result<Option<RawClarification>> {
@@ -187,5 +215,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RawClarification> {
         question: row.get(13)?,
         answer: row.get(14)?,
         event_type: row.get(15)?,
+        cards: row.get(16)?,
     })
 }

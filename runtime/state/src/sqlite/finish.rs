@@ -126,7 +126,7 @@ pub(super) async fn cancel(store: &SqliteState, execution: ExecutionId, failure:
         .write(move |conn| {
             let cancelled = run(conn, SQL, params![execution.as_bytes(), now, failure.code, failure.message])?;
             if cancelled > 0 {
-                clarifications::cancel(conn, execution)?;
+                clarifications::cancel(conn, execution, now)?;
                 calls::end_without_answer(conn, execution, ExecutionStatus::Cancelled, &failure, now)?;
                 return Ok(true);
             }

@@ -88,8 +88,8 @@ fn lease(conn: &Connection, node: &NodeId, now: i64, limit: u32, lost: bool) -> 
 
 fn open(row: Due) -> Result<OutboxRow, Damaged> {
     let outgoing = if row.kind == REPLY {
-        let ReplyBody { to, text, is_error } = codec::decode_json(row.body)?;
-        Outgoing::Reply { to, text, is_error, trace_id: row.trace_id }
+        let ReplyBody { to, text, is_error, card } = codec::decode_json(row.body)?;
+        Outgoing::Reply { to, text, is_error, card, trace_id: row.trace_id }
     } else {
         Outgoing::Event { event: codec::decode_json::<Event>(row.body)?, mandatory: row.mandatory }
     };

@@ -1,8 +1,9 @@
 //! Questions to people.
 
 use greenroom_contract::{
-    ClarificationId,
-    clarification::{Clarification, Question},
+    ClarificationId, ReplyTo,
+    clarification::{Card, Clarification, MOST_CARDS, Question},
+    event::{SlackReply, SlackUser},
     execution::{Claimed, Failure, Settled},
     page::PageRequest,
     port::state::{Asked, ClarificationFilter, Decided, Decision, Error, Outgoing, Wait},
@@ -146,6 +147,46 @@ pub async fn a_waiting_execution_can_be_cancelled(stage: Stage) {
     assert!(!counts(stage.state.decide(id, yes("ann")).await.unwrap()));
     assert_eq!(stage.shown(running.fence.execution).await.status, ExecutionStatus::Cancelled);
     assert!(stage.claim(&support, &here, 10).await.is_empty());
+}
+
+/// Where it is shown is remembered once for each message, and a cancelled one says so there.
+pub async fn a_question_knows_where_it_is_shown(stage: Stage) {
+    let (support, here) = (agent("support"), node("here"));
+    let running = stage.running(&support, &here).await;
+    let to = ReplyTo::Slack(SlackReply {
+        channel_id: Some("C1".to_owned()),
+        user: Some(SlackUser { team_id: "T1".to_owned(), user_id: "U1".to_owned() }),
+        ..SlackReply::default()
+    });
+    for seq in 0..2 {
+        stage.state.journal(running.fence, None, Some(call(&running, seq))).await.unwrap();
+    }
+    let asked = |seq| Asked { seq, purpose: Purpose::Tool, question: Question::input("Who?") };
+    let wait = Wait { questions: vec![asked(0), asked(1)], reply_to: Some(to.clone()), ..Wait::default() };
+    stage.state.wait(running.fence, wait).await.unwrap();
+    let [id, other] = [0, 1].map(|seq| ClarificationId::of(running.fence.execution, 1, seq));
+    let fresh = shown(&stage, id).await;
+    assert_eq!((fresh.reply_to, fresh.cards), (Some(to.clone()), vec![]));
+    let card = |n: usize| Card { channel_id: "C1".to_owned(), ts: format!("17.{n}") };
+    for n in [0, 1, 0, 1] {
+        stage.state.note_card(id, card(n)).await.unwrap();
+    }
+    assert_eq!(shown(&stage, id).await.cards, [card(0), card(1)]);
+    for n in 0..=MOST_CARDS {
+        stage.state.note_card(id, card(n)).await.unwrap();
+    }
+    let kept = shown(&stage, id).await.cards;
+    assert_eq!((kept.len(), kept.first(), kept.last()), (MOST_CARDS, Some(&card(1)), Some(&card(MOST_CARDS))));
+    let missing = stage.state.note_card(ClarificationId::new(), card(0)).await;
+    assert!(matches!(missing, Err(Error::NotFound { .. })), "{missing:?}");
+
+    stage.state.decide(other, yes("ann")).await.unwrap();
+    let why = Failure::new("cancelled", "an operator cancelled it");
+    assert!(stage.state.cancel(running.fence.execution, why).await.unwrap());
+    let due = stage.due().await;
+    let [row] = due.as_slice() else { panic!("not one: {due:?}") };
+    let Outgoing::Reply { to: told, card, .. } = &row.outgoing else { panic!("no reply: {row:?}") };
+    assert_eq!((told, *card), (&to, Some(id)), "only the one that was open");
 }
 
 /// The oldest first, and none without a time.

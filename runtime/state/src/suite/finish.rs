@@ -172,6 +172,7 @@ pub async fn what_a_finish_leases_is_no_other_relays(stage: Stage) {
         to: ReplyTo::Topic { topic: "answers".to_owned() },
         text: "done".to_owned(),
         is_error: false,
+        card: None,
         trace_id: result.trace_id,
     };
     let sent = || vec![Outgoing::Event { event: result.clone(), mandatory: false }, reply()];

@@ -139,6 +139,7 @@ macro_rules! state_suite {
             it_goes_on_when_all_its_questions_are_answered
             questions_and_answers_are_told
             a_waiting_execution_can_be_cancelled
+            a_question_knows_where_it_is_shown
             what_it_is_too_late_for_is_found
             questions_are_listed
             only_a_step_under_way_asks

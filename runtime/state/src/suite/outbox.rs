@@ -99,6 +99,7 @@ pub async fn replies_to_one_address_keep_their_order(stage: Stage) {
         to: to(channel),
         text: text.to_owned(),
         is_error: false,
+        card: None,
         trace_id: TraceId::new(),
     };
     let outbox = vec![reply("C1", "first"), reply("C1", "second"), reply("C2", "elsewhere")];

@@ -63,7 +63,7 @@ pub async fn a_reply_that_can_never_go_becomes_a_letter_without_its_address(stag
     let url = "https://hooks.example/capability".to_owned();
     let to = ReplyTo::Slack(SlackReply { response_url: Some(url), ..SlackReply::default() });
     let trace_id = claimed.event.trace_id;
-    let outbox = vec![Outgoing::Reply { to, text: "the answer".to_owned(), is_error: false, trace_id }];
+    let outbox = vec![Outgoing::Reply { to, text: "the answer".to_owned(), is_error: false, card: None, trace_id }];
     stage.state.finish(claimed.fence, Finish { outbox, ..end(succeeded()) }).await.unwrap();
     stage.settle(&stage.due().await, OutboxOutcome::Dead(failure())).await;
 

@@ -3,12 +3,12 @@
 use std::cmp::Reverse;
 
 use greenroom_contract::{
-    AgentId, Event, ExecutionId, NodeId,
+    AgentId, Event, ExecutionId, NodeId, ReplyTo,
     call::CallResult,
     clarification::Clarification,
     clock::from_millis,
     execution::{Claimed, Failure, Fence},
-    port::state::{Accepted, Arrival, Claim, Error, LEFT_TO_THE_QUEUE, NodeLease, Release, Result},
+    port::state::{Accepted, Arrival, Claim, Error, LEFT_TO_THE_QUEUE, NodeLease, Outgoing, Release, Result},
     status::{ClarificationStatus, ExecutionStatus, StepStatus},
 };
 
@@ -225,7 +225,16 @@ impl Tables {
         self.end_call(CallResult::failed(id, ExecutionStatus::Cancelled, failure.clone()), now);
         self.end(number, ExecutionStatus::Cancelled, Some(failure), now);
         let open = |asked: &&mut Clarification| asked.execution_id == id && asked.status == ClarificationStatus::Open;
-        self.questions.iter_mut().filter(open).for_each(|asked| asked.status = ClarificationStatus::Cancelled);
+        let mut told = Vec::new();
+        for asked in self.questions.iter_mut().filter(open) {
+            asked.status = ClarificationStatus::Cancelled;
+            if let Some(to @ ReplyTo::Slack(_)) = asked.reply_to.clone() {
+                let text = "The question is cancelled.".to_owned();
+                let (card, trace_id) = (Some(asked.id), asked.trace_id);
+                told.push(Outgoing::Reply { to, text, is_error: false, card, trace_id });
+            }
+        }
+        told.into_iter().for_each(|outgoing| self.send(outgoing, None, now));
         true
     }
 

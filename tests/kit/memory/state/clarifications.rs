@@ -2,7 +2,7 @@
 
 use greenroom_contract::{
     BoxFuture, ClarificationId,
-    clarification::Clarification,
+    clarification::{Card, Clarification, MOST_CARDS},
     clock::{from_millis, to_millis},
     execution::Fence,
     page::{Page, PageRequest},
@@ -46,6 +46,19 @@ impl Clarifications for MemoryState {
             let rows = tables.questions.iter().enumerate().rev().map(|(row, asked)| (row as i64, asked));
             let rows = rows.filter(|(row, asked)| *row < below && wanted(asked));
             Ok(LIST.page(rows.map(|(row, asked)| (row, asked.clone())).take(limit + 1).collect(), limit))
+        })
+    }
+
+    fn note_card(&self, id: ClarificationId, card: Card) -> BoxFuture<'_, Result<Clarification>> {
+        self.call(move |tables, _| {
+            let missing = || Error::NotFound { what: format!("clarification {id}") };
+            let asked = tables.questions.iter_mut().find(|asked| asked.id == id).ok_or_else(missing)?;
+            if !asked.cards.contains(&card) {
+                asked.cards.push(card);
+                let over = asked.cards.len().saturating_sub(MOST_CARDS);
+                asked.cards.drain(..over);
+            }
+            Ok(asked.clone())
         })
     }
 
@@ -103,6 +116,8 @@ impl Tables {
                 answer: None,
                 answered_by: None,
                 answered_at: None,
+                reply_to: wait.reply_to.clone(),
+                cards: Vec::new(),
             });
         }
         new.retain(|asked| self.questions.iter().all(|old| old.id != asked.id));

@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::{NewCall, Outgoing, Result};
 use crate::{
     BoxFuture,
-    clarification::{Clarification, Question},
+    clarification::{Card, Clarification, Question},
+    event::ReplyTo,
     execution::Fence,
     id::{AgentId, ClarificationId, ExecutionId},
     page::{Page, PageRequest},
@@ -19,6 +20,8 @@ pub struct Wait {
     pub questions: Vec<Asked>,
     /// What other agents are asked. There is at least one question or call.
     pub calls: Vec<NewCall>,
+    /// Where the person is with whom the agent talks, if it talks with one: kept with the questions.
+    pub reply_to: Option<ReplyTo>,
     /// Events and replies to send.
     pub outbox: Vec<Outgoing>,
 }
@@ -70,7 +73,8 @@ pub struct ClarificationFilter {
 }
 
 /// The questions of the store. A question ends once, whoever answers, and however many at once: the first counts.
-/// Cancelling an execution cancels its open questions; they are deleted with their execution.
+/// Cancelling an execution cancels its open questions, and whoever is shown them is shown that; they are deleted with their
+/// execution.
 pub trait Clarifications: Send + Sync + 'static {
     /// Ends the run: the execution waits, nobody holds it, and its questions and calls are open. The same question or call
     /// made again keeps what it has. If one of the calls has ended meanwhile, the execution is queued at once.
@@ -89,6 +93,11 @@ pub trait Clarifications: Send + Sync + 'static {
         filter: ClarificationFilter,
         page: PageRequest,
     ) -> BoxFuture<'_, Result<Page<Clarification>>>;
+
+    /// Remembers that a question is shown in a message, so that the message can show its end; twice is once. The newest
+    /// [`MOST_CARDS`](crate::clarification::MOST_CARDS) are kept. Returns the question as it is then;
+    /// [`Error::NotFound`](super::Error::NotFound) if there is none.
+    fn note_card(&self, id: ClarificationId, card: Card) -> BoxFuture<'_, Result<Clarification>>;
 
     /// Open questions that it is too late to answer, the oldest first, at most `limit`.
     fn overdue(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Clarification>>>;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     event::{Event, ReplyTo},
     execution::Failure,
-    id::{AgentId, TraceId},
+    id::{AgentId, ClarificationId, TraceId},
 };
 
 /// What goes out of the store.
@@ -26,6 +26,8 @@ pub enum Outgoing {
         text: String,
         /// Whether it tells of a failure.
         is_error: bool,
+        /// The question that is to be shown as it is when the reply goes out, with `text` where it cannot be.
+        card: Option<ClarificationId>,
         /// The workflow.
         trace_id: TraceId,
     },

@@ -1,17 +1,21 @@
 //! Station 9: answers to Slack.
 //!
 //! * `sender`: `SlackReplies`, which sends an answer by its `response_url` or into its channel
-//! * `post`: one request to Slack, and what its answer means
-//! * `address`: which `response_url` may be posted to
+//! * `cards`: makes the messages that show a question agree with the store
+//! * `messages`: an answer as Slack takes it (pure)
 //! * `mrkdwn`: Markdown in Slack's own dialect (pure)
 //! * `split`: a long answer in several messages (pure)
 
-mod address;
+mod cards;
+#[cfg(test)]
+mod cards_tests;
+mod messages;
 mod mrkdwn;
-mod post;
 mod sender;
 mod split;
 #[cfg(test)]
 mod tests;
 
-pub use sender::{ReplyOptions, SetupError, SlackReplies};
+pub(crate) use mrkdwn::mrkdwn;
+pub use sender::SlackReplies;
+pub(crate) use split::split;

@@ -9,7 +9,7 @@ const FARTHEST: usize = 2000;
 const CANDIDATES: usize = 32;
 
 /// Converts Markdown.
-pub(super) fn mrkdwn(markdown: &str) -> String {
+pub(crate) fn mrkdwn(markdown: &str) -> String {
     let lines: Vec<&str> = markdown.lines().collect();
     let mut out: Vec<String> = Vec::with_capacity(lines.len());
     let mut fence: Option<&str> = None;

@@ -6,7 +6,7 @@ const CUT: &str = "\n_(The answer is longer than this; the rest was cut.)_";
 
 /// At most `most` messages of at most `limit` characters each. What is over is cut, and the last message says so, as it
 /// does where `text` is not the `whole` answer.
-pub(super) fn split(text: &str, whole: bool, limit: usize, most: usize) -> Vec<String> {
+pub(crate) fn split(text: &str, whole: bool, limit: usize, most: usize) -> Vec<String> {
     // Room for the fence that closes a cut code block and the one that opens its rest.
     let room = limit.saturating_sub(2 * (FENCE.len() + 1)).max(1);
     let mut parts: Vec<String> = Vec::new();

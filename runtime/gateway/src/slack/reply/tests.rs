@@ -1,95 +1,16 @@
 //! Replies against a fake Slack on a real socket.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, StatusCode, Uri},
-    response::{IntoResponse, Response},
-};
 use greenroom_contract::{
-    ReplyTo, TraceId,
-    event::SlackReply,
+    ReplyTo,
     port::reply::{Error, Replies, Reply},
-    task::{Scoped, spawn_scoped},
 };
-use serde_json::Value;
 
-use super::{ReplyOptions, SetupError, SlackReplies};
-
-type Answers = Arc<Mutex<VecDeque<(u16, &'static str, &'static str)>>>;
-type Seen = Arc<Mutex<Vec<(String, String, Value)>>>;
-
-/// Answers with what it was given, in order, then with 200; remembers path, authorisation and body.
-struct FakeSlack {
-    base: String,
-    host: String,
-    seen: Seen,
-    _server: Scoped,
-}
-
-impl FakeSlack {
-    async fn start(answers: &[(u16, &'static str, &'static str)]) -> Self {
-        let answers: Answers = Arc::new(Mutex::new(answers.iter().copied().collect()));
-        let seen = Seen::default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = listener.local_addr().unwrap().to_string();
-        let router = Router::new().fallback(answer).with_state((answers, seen.clone()));
-        let server = spawn_scoped("fake-slack", async move { axum::serve(listener, router).await.unwrap() });
-        Self { base: format!("http://{host}"), host, seen, _server: server }
-    }
-
-    fn replies(&self, bot_token: Option<&str>) -> SlackReplies {
-        SlackReplies::new(ReplyOptions {
-            bot_token: bot_token.map(Into::into),
-            api_url: format!("{}/api/", self.base),
-            response_hosts: vec![self.host.clone()],
-        })
-        .unwrap()
-    }
-
-    fn reply(&self, text: &str) -> Reply {
-        Reply {
-            id: "1".into(),
-            to: ReplyTo::Slack(SlackReply {
-                response_url: Some(format!("{}/response", self.base)),
-                team_id: Some("T1".into()),
-                channel_id: Some("C1".into()),
-                thread_ts: Some("17.1".into()),
-            }),
-            text: text.into(),
-            is_error: false,
-            trace_id: TraceId::new(),
-        }
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.seen.lock().unwrap().iter().map(|(path, ..)| path.clone()).collect()
-    }
-
-    fn body(&self, index: usize) -> Value {
-        self.seen.lock().unwrap()[index].2.clone()
-    }
-}
-
-async fn answer(State((answers, seen)): State<(Answers, Seen)>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let authorization = headers.get("authorization").map_or("", |value| value.to_str().unwrap()).to_owned();
-    seen.lock().unwrap().push((uri.path().to_owned(), authorization, serde_json::from_slice(&body).unwrap()));
-    let default = if uri.path().starts_with("/api") { r#"{"ok":true,"ts":"1"}"# } else { "ok" };
-    let (status, retry_after, body) = answers.lock().unwrap().pop_front().unwrap_or((200, "", default));
-    let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
-    if !retry_after.is_empty() {
-        let name = if status == 302 { "location" } else { "retry-after" };
-        response.headers_mut().insert(name, retry_after.parse().unwrap());
-    }
-    response
-}
+use crate::{
+    slack::web::{SetupError, SlackWeb, WebOptions},
+    testing::{FakeSlack, replies},
+};
 
 fn without_url(mut reply: Reply) -> Reply {
     if let ReplyTo::Slack(to) = &mut reply.to {
@@ -164,8 +85,8 @@ async fn nobody_at_home_is_tried_again_without_telling_the_address() {
     if let ReplyTo::Slack(to) = &mut reply.to {
         to.response_url = Some(format!("http://{host}/commands/canary"));
     }
-    let options = ReplyOptions { response_hosts: vec![host], ..ReplyOptions::default() };
-    let error = SlackReplies::new(options).unwrap().send(reply).await.unwrap_err();
+    let options = WebOptions { response_hosts: vec![host], ..WebOptions::default() };
+    let error = replies(options, Arc::default()).send(reply).await.unwrap_err();
     assert!(matches!(error, Error::Retry { .. }), "{error}");
     assert!(!error.to_string().contains("canary"), "{error}");
 }
@@ -173,8 +94,8 @@ async fn nobody_at_home_is_tried_again_without_telling_the_address() {
 #[tokio::test]
 async fn an_address_of_somebody_else_is_never_posted_to() {
     let slack = FakeSlack::start(&[]).await;
-    let options = ReplyOptions { api_url: format!("{}/api", slack.base), ..ReplyOptions::default() };
-    let error = SlackReplies::new(options).unwrap().send(slack.reply("hi")).await.unwrap_err();
+    let options = WebOptions { api_url: format!("{}/api", slack.base), ..WebOptions::default() };
+    let error = replies(options, Arc::default()).send(slack.reply("hi")).await.unwrap_err();
     assert!(
         matches!(&error, Error::Undeliverable { reason } if reason.contains("GREENROOM_SLACK_RESPONSE_HOSTS")),
         "{error}"
@@ -186,7 +107,7 @@ async fn an_address_of_somebody_else_is_never_posted_to() {
 async fn a_long_answer_is_several_messages_and_a_retry_goes_on_where_it_stopped() {
     let slack = FakeSlack::start(&[(200, "", "ok"), (429, "1", "")]).await;
     let replies = slack.replies(None);
-    let paragraphs: Vec<String> = (0..3).map(|n| format!("{n} {}", "word ".repeat(600).trim_end())).collect();
+    let paragraphs: Vec<String> = (0..3).map(|n| format!("{n} {}", "word ".repeat(2000).trim_end())).collect();
     let reply = slack.reply(&paragraphs.join("\n\n"));
     assert!(matches!(replies.send(reply.clone()).await, Err(Error::Retry { .. })));
     replies.send(reply).await.unwrap();
@@ -208,12 +129,11 @@ async fn a_reply_has_something_to_show_however_much_or_little_there_is() {
 
 #[tokio::test]
 async fn options_that_cannot_be_used_are_refused() {
-    let with_api =
-        |api_url: &str| SlackReplies::new(ReplyOptions { api_url: api_url.into(), ..ReplyOptions::default() });
+    let with_api = |api_url: &str| SlackWeb::new(WebOptions { api_url: api_url.into(), ..WebOptions::default() });
     assert!(matches!(with_api("slack.com"), Err(SetupError::ApiUrl(_))));
     assert!(matches!(with_api("file:///x"), Err(SetupError::ApiUrl(_))));
     let hosts = vec!["https://hooks.slack.com".to_owned()];
-    let refused = SlackReplies::new(ReplyOptions { response_hosts: hosts, ..ReplyOptions::default() });
+    let refused = SlackWeb::new(WebOptions { response_hosts: hosts, ..WebOptions::default() });
     assert!(matches!(refused, Err(SetupError::ResponseHost(_))));
 }
 

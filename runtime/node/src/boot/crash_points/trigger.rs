@@ -41,6 +41,8 @@ pub(super) enum Deed {
     Commit,
     /// A person's answer is written (`Clarifications::decide`), about the question.
     Answer,
+    /// It is written down where a question is shown (`Clarifications::note_card`), about the question.
+    Card,
     /// A person is answered (`Replies::send`), about the kind of the address.
     Reply,
 }
@@ -60,6 +62,7 @@ impl Deed {
             Self::Settle => "settle",
             Self::Commit => "commit",
             Self::Answer => "answer",
+            Self::Card => "card",
             Self::Reply => "reply",
         }
     }

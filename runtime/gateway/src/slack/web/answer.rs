@@ -13,12 +13,25 @@ const LONGEST_WAIT: u64 = 3600;
 
 /// What became of a message that was not refused for good.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Posted {
+pub(crate) enum Posted {
     /// Slack has it.
     Done,
     /// This address is spent: there may be another way.
     Gone(String),
 }
+
+/// What a `response_url` answers as a bare word.
+const RESPONSE_CODES: &[&str] = &[
+    "expired_url",
+    "used_url",
+    "no_service",
+    "invalid_payload",
+    "invalid_blocks",
+    "invalid_blocks_format",
+    "msg_blocks_too_long",
+    "msg_too_long",
+    "rate_limited",
+];
 
 /// Codes of the Web API after which another try can help.
 const PASSING: &[&str] =
@@ -38,25 +51,46 @@ pub(super) async fn to_response_url(request: RequestBuilder) -> Result<Posted, E
     }
 }
 
-/// Calls `chat.postMessage`, whose errors come with status 200.
-pub(super) async fn to_channel(request: RequestBuilder) -> Result<(), Error> {
-    let (status, retry_after, body) = send(request, "chat.postMessage").await?;
+/// What a method of the Web API answered that did not go through.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Another try can help, not before `retry_after`.
+    ForNow { reason: String, retry_after: Option<Duration> },
+    /// It will not help: Slack's code, and what to do about it.
+    ForGood { code: String },
+}
+
+impl Refused {
+    /// What a reply's failure is that fails by this.
+    pub(crate) fn of(self, method: &str) -> Error {
+        match self {
+            Self::ForNow { reason, retry_after } => Error::Retry { reason: format!("{method}: {reason}"), retry_after },
+            Self::ForGood { code } => Error::Undeliverable { reason: format!("{method}: {code}{}", hint(&code)) },
+        }
+    }
+}
+
+/// Calls a method of the Web API, whose errors come with status 200. Gives back its answer.
+pub(super) async fn to_method(request: RequestBuilder, method: &str) -> Result<Value, Refused> {
+    let (status, retry_after, body) = match send(request, method).await {
+        Ok(answered) => answered,
+        Err(Error::Retry { reason, retry_after }) => return Err(Refused::ForNow { reason, retry_after }),
+        Err(Error::Undeliverable { reason }) => return Err(Refused::ForGood { code: reason }),
+    };
     let code = code_of(&body);
-    if let Some(error) = passing(status, retry_after, code.as_deref()) {
-        return Err(error);
+    if let Some(Error::Retry { reason, retry_after }) = passing(status, retry_after, code.as_deref()) {
+        return Err(Refused::ForNow { reason, retry_after });
     }
-    let accepted = serde_json::from_slice::<Value>(&body).is_ok_and(|body| body["ok"] == Value::Bool(true));
-    if status.is_success() && accepted {
-        return Ok(());
+    match serde_json::from_slice::<Value>(&body) {
+        Ok(answer) if status.is_success() && answer["ok"] == Value::Bool(true) => Ok(answer),
+        _ => Err(Refused::ForGood { code: code.unwrap_or_else(|| format!("status {}", status.as_u16())) }),
     }
-    let why = code.unwrap_or_else(|| format!("status {}", status.as_u16()));
-    Err(Error::Undeliverable { reason: format!("chat.postMessage: {why}{}", hint(&why)) })
 }
 
 fn hint(code: &str) -> &'static str {
     match code {
         "not_in_channel" | "channel_not_found" => " (invite the app to the channel)",
-        "missing_scope" => " (the app needs the scope chat:write)",
+        "missing_scope" => " (the app lacks a scope: compare deploy/slack/manifest.yaml)",
         "invalid_auth" | "not_authed" | "token_revoked" | "account_inactive" => " (see SLACK_BOT_TOKEN)",
         _ => "",
     }
@@ -119,8 +153,7 @@ fn code_of(body: &[u8]) -> Option<String> {
         return failed.then(|| word_of(code));
     }
     let text = std::str::from_utf8(body).ok()?.trim();
-    matches!(text, "expired_url" | "used_url" | "no_service" | "invalid_payload" | "rate_limited")
-        .then(|| text.to_owned())
+    RESPONSE_CODES.contains(&text).then(|| text.to_owned())
 }
 
 /// A code is a word; anything else that the other side says is not carried into logs.
