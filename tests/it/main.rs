@@ -16,6 +16,7 @@ mod hung;
 mod kill_matrix;
 mod mcp_servers;
 mod memory;
+mod modes;
 mod providers;
 mod proxy;
 mod reload;

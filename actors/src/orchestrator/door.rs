@@ -125,8 +125,13 @@ impl Operator for Orchestrator {
         Box::pin(self.one_schedule(agent.clone()))
     }
 
-    fn trigger_schedule(&self, agent: &AgentId, trace_id: TraceId) -> BoxFuture<'_, Result<Invoked, Error>> {
-        Box::pin(self.trigger_now(agent.clone(), trace_id))
+    fn trigger_schedule(
+        &self,
+        agent: &AgentId,
+        trace_id: TraceId,
+        idempotency_key: Option<String>,
+    ) -> BoxFuture<'_, Result<Invoked, Error>> {
+        Box::pin(self.trigger_now(agent.clone(), trace_id, idempotency_key))
     }
 
     fn pause_schedule(&self, agent: &AgentId, paused: bool) -> BoxFuture<'_, Result<(), Error>> {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use greenroom_config::{AgentSpec, Role};
 use greenroom_contract::{
-    AgentId, Event, TraceId,
+    AgentId, Event, EventId, ExecutionId, TraceId,
     port::{
         operator::{ComponentHealth, Error, HealthStatus, Invoked, ScheduleShown, ScheduleView},
         state::{self, IfBusy, NewFiring, ScheduleRow, Submitted},
@@ -70,12 +70,25 @@ impl Orchestrator {
         Ok(ScheduleShown { schedule: view, firings: in_time(state.firings(&agent, LAST)).await? })
     }
 
-    pub(super) async fn trigger_now(&self, agent: AgentId, trace_id: TraceId) -> Result<Invoked, Error> {
+    pub(super) async fn trigger_now(
+        &self,
+        agent: AgentId,
+        trace_id: TraceId,
+        key: Option<String>,
+    ) -> Result<Invoked, Error> {
         self.check_open()?;
         let spec = self.scheduled(&agent)?;
         let ports = &self.inner.ports;
         let due_at = ports.clock.now();
-        let event = event_of(&spec, due_at, 1, trace_id);
+        let mut event = event_of(&spec, due_at, 1, trace_id);
+        if let Some(key) = key {
+            event.event_id = EventId::derived(&["trigger", agent.as_str(), &key]);
+            let id = ExecutionId::of(&agent, event.event_id);
+            if let Some(first) = in_time(ports.state.execution(id)).await? {
+                return Ok(Invoked { execution_id: id, trace_id: first.trace_id, status: first.status });
+            }
+            // Of two at once both are written down as firings, and lead to the same execution.
+        }
         let firing = NewFiring { due_at, stands_for: 1, if_busy: IfBusy::Fire, event };
         let fired = in_time(ports.state.trigger_schedule(&agent, firing)).await?;
         ports.outbox.ring();

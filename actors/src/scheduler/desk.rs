@@ -83,16 +83,10 @@ impl Desk {
     /// Reads every schedule anew and does what is to be done, and says how long there is nothing.
     pub(super) async fn read(&mut self, agents: Vec<Arc<AgentSpec>>) -> Result<Duration, Error> {
         self.book = None;
-        let before = self.known.take();
+        // What was known is known still if this does not come to its end, and what could not be written is still news.
+        let before = self.known.clone();
         let known = read(agents, before.as_ref());
-        // What was known is known still, if the store does not answer.
-        let scheduled = match self.ports.state.schedules().await {
-            Ok(scheduled) => scheduled,
-            Err(error) => {
-                self.known = before;
-                return Err(error);
-            }
-        };
+        let scheduled = self.ports.state.schedules().await?;
         let mut book = Book { rows: BTreeMap::new(), now: scheduled.now, read: Instant::now() };
         let mut rows: BTreeMap<AgentId, ScheduleRow> =
             scheduled.rows.into_iter().map(|row| (row.agent.clone(), row)).collect();
@@ -109,10 +103,13 @@ impl Desk {
             };
             looks.push(Box::pin(look_at(&self.ports, one, rows.remove(agent), changed, book.now)));
         }
-        let done = all(looks, &mut book).await;
-        // What could not be written is still news at the next look.
-        self.known = if done.is_err() { before } else { Some(known) };
-        done?;
+        all(looks, &mut book).await?;
+        // Agents that nobody knows: they went while no scheduler was there to see it. Another node that knows them serves them,
+        // so that theirs is not due for long.
+        for row in rows.into_values().filter(|row| is_deserted(row, book.now)) {
+            self.rest(row).await?;
+        }
+        self.known = Some(known);
         let wait = book.wait();
         self.book = Some(book);
         Ok(wait)
@@ -148,6 +145,12 @@ impl Desk {
     }
 }
 
+/// Whether a time has been due for so long that nobody can be there who serves it.
+fn is_deserted(row: &ScheduleRow, now: Timestamp) -> bool {
+    row.paused_since.is_none()
+        && row.next_at.is_some_and(|at| now.duration_since(at) > DESERTED.try_into().unwrap_or_default())
+}
+
 /// A look at one schedule: its row as it is afterwards, or nothing if another node sees to it.
 type Look<'a> = BoxFuture<'a, Result<Option<ScheduleRow>, Error>>;
 
@@ -180,9 +183,7 @@ async fn look_at(
     let row = release(ports, one, row).await?;
     match row.next_at {
         _ if row.digest != one.times.digest() => {
-            let deserted =
-                row.next_at.is_none_or(|at| now.duration_since(at) > DESERTED.try_into().unwrap_or_default());
-            if !changed && !deserted {
+            if !changed && row.next_at.is_some() && !is_deserted(&row, now) {
                 // Another node knows another version of the file, and sees to it.
                 return Ok(None);
             }

@@ -207,7 +207,7 @@ pub enum MissedPolicy {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OverlapPolicy {
-    /// They run side by side.
+    /// They run side by side, at most 500 of them.
     Allow,
     /// The new one is dropped.
     #[default]

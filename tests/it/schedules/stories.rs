@@ -256,8 +256,17 @@ pub(super) async fn r3_6_a_schedule_is_paused_resumed_and_triggered_by_http_and_
     // Fired by hand, held or not.
     let typed = running.type_in(home, &["schedules", "trigger", "ticker"]).await.ok();
     assert!(typed.stderr.contains("greenroom executions"), "{}", typed.all());
-    let answer = running.door().post("/v1/schedules/ticker/trigger", &json!({})).await.expect(202);
+    // The same key again is the same firing, while it is on its way and long after it.
+    let trigger = async || {
+        let request = running.door().request("POST", "/v1/schedules/ticker/trigger").header("idempotency-key", "once");
+        kit::http::send(request.json(&json!({}))).await.expect(202)
+    };
+    let (answer, at_once) = (trigger().await, trigger().await);
     running.door().execution_is(&answer.str("/execution_id"), &["succeeded"], WHILE).await;
+    for again in [at_once, trigger().await] {
+        assert_eq!(again.json["execution_id"], answer.json["execution_id"]);
+        assert_eq!(again.json["trace_id"], answer.json["trace_id"], "it is the same workflow");
+    }
     let by_hand = firings(&running, "ticker", "two by hand", |all| all.len() == before + 2).await;
     assert!(by_hand[before..].iter().all(|one| one["triggered"] == true), "{by_hand:#?}");
     let list = running.type_in(home, &["schedules"]).await.ok();

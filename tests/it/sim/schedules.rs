@@ -343,3 +343,28 @@ async fn who_has_schedules_and_hears_no_scheduler_says_so() {
     other.stop().await;
     house.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_whose_agent_went_while_nobody_was_there_rests() {
+    let world = World::default();
+    let ghost = agent("ghost", "schedule: {every: 10s, missed: all, overlap: allow}");
+    let house = world.open(std::slice::from_ref(&ghost)).await;
+    house.pass(secs(35)).await;
+    house.close().await;
+    let house = world.open(&[agent("other", "")]).await;
+    let next = async || {
+        let rows = world.state.schedules().await.unwrap().rows;
+        rows.into_iter().find(|row| row.agent.as_str() == "ghost").and_then(|row| row.next_at)
+    };
+    house.pass(secs(30)).await;
+    assert!(next().await.is_some(), "another node may know it, and serve it");
+    house.pass(secs(60)).await;
+    assert_eq!(next().await, None);
+    house.close().await;
+    let before = firings(&world, "ghost").await.len();
+    let house = world.open(&[ghost]).await;
+    house.pass(secs(15)).await;
+    let after = firings(&world, "ghost").await.len();
+    assert!((1..=2).contains(&(after - before)), "nobody wanted those between: {before} and {after}");
+    house.close().await;
+}

@@ -1,10 +1,10 @@
 //! Randomness from a seed.
 
 /// The splitmix64 generator: small, and good enough to pick what happens next.
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -17,12 +17,12 @@ impl Dice {
     }
 
     /// A number from `least` to `most`.
-    pub(super) fn number(&mut self, least: u64, most: u64) -> u64 {
+    pub(crate) fn number(&mut self, least: u64, most: u64) -> u64 {
         least + self.next() % (most - least + 1)
     }
 
     /// One of them.
-    pub(super) fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
+    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
         if from.is_empty() {
             return None;
         }

@@ -10,4 +10,5 @@ mod dice;
 mod life;
 mod plan;
 
+pub(crate) use dice::Dice;
 pub use life::{Summary, day};

@@ -94,6 +94,11 @@ impl Member<'_> {
         self.node = Some(launch.verb(&["node", "--role", &self.roles]).begin().await);
     }
 
+    /// Whether it was started and neither killed nor stopped since.
+    pub fn is_up(&self) -> bool {
+        self.node.is_some()
+    }
+
     /// The running node.
     ///
     /// # Panics

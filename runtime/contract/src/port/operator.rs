@@ -342,8 +342,13 @@ pub trait Operator: Send + Sync + 'static {
     /// An agent's schedule with its newest firings. An agent without one is [`Error::Conflict`].
     fn schedule(&self, agent: &AgentId) -> BoxFuture<'_, Result<ScheduleShown, Error>>;
 
-    /// Fires a schedule now, also one that is held. Durable when this returns.
-    fn trigger_schedule(&self, agent: &AgentId, trace_id: TraceId) -> BoxFuture<'_, Result<Invoked, Error>>;
+    /// Fires a schedule now, also one that is held. Durable when this returns. The same key again returns the first answer.
+    fn trigger_schedule(
+        &self,
+        agent: &AgentId,
+        trace_id: TraceId,
+        idempotency_key: Option<String>,
+    ) -> BoxFuture<'_, Result<Invoked, Error>>;
 
     /// Holds a schedule on every node and over restarts, or lets it go on from now.
     fn pause_schedule(&self, agent: &AgentId, paused: bool) -> BoxFuture<'_, Result<(), Error>>;

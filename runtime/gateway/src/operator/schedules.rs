@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, response::Response};
+use axum::{Json, extract::State, http::HeaderMap, response::Response};
 use greenroom_contract::{
     AgentId,
     page::Page,
     port::operator::{ScheduleShown, ScheduleView},
 };
 
-use super::invoke::taken_in;
+use super::invoke::{idempotency_key, taken_in};
 use crate::{
     Doors,
     http::{Id, Params, Problem, Trace, ask},
@@ -35,9 +35,11 @@ pub(super) async fn trigger(
     Trace(trace_id): Trace,
     Id(agent): Id<AgentId>,
     params: Params,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     params.only(&[])?;
-    let invoked = ask("the store", doors.operator.trigger_schedule(&agent, trace_id)).await?;
+    let key = idempotency_key(&headers)?;
+    let invoked = ask("the store", doors.operator.trigger_schedule(&agent, trace_id, key)).await?;
     tracing::info!(%agent, "An operator fired the schedule.");
     Ok(taken_in(&invoked))
 }

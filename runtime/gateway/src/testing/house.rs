@@ -237,7 +237,12 @@ impl Operator for FakeOperator {
         })
     }
 
-    fn trigger_schedule(&self, agent: &AgentId, trace_id: TraceId) -> BoxFuture<'_, Result<Invoked, operator::Error>> {
+    fn trigger_schedule(
+        &self,
+        agent: &AgentId,
+        trace_id: TraceId,
+        _: Option<String>,
+    ) -> BoxFuture<'_, Result<Invoked, operator::Error>> {
         let found = self.told("trigger schedule", agent);
         Box::pin(async move {
             found.await?;

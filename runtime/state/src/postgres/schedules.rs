@@ -73,17 +73,17 @@ impl Planned {
     }
 }
 
-/// Notes which firings are over, and says whether one is not, and how many wait. One is over when neither the outbox nor the
+/// Notes which firings are over, and says how many are not, and how many wait. One is over when neither the outbox nor the
 /// inbox has anything of it that has not ended.
-async fn look_at(conn: &mut PgConnection, agent: &AgentId) -> Job<(bool, u32)> {
+async fn look_at(conn: &mut PgConnection, agent: &AgentId) -> Job<(u32, u32)> {
     const OVER: &str = "UPDATE firings f SET open = false WHERE f.agent = $1 AND f.open \
          AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.execution_id = f.execution_id) \
          AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.id = f.execution_id AND e.finished_at IS NULL)";
-    const BUSY: &str = "SELECT EXISTS (SELECT 1 FROM firings WHERE agent = $1 AND open), \
+    const BUSY: &str = "SELECT (SELECT count(*)::integer FROM firings WHERE agent = $1 AND open), \
          (SELECT count(*)::integer FROM firings WHERE agent = $1 AND status = 'waiting')";
     sqlx::query(OVER).bind(agent.as_str()).execute(&mut *conn).await?;
     let found = sqlx::query(BUSY).bind(agent.as_str()).fetch_one(conn).await?;
-    Ok((found.get_at(0)?, found.small(1)?))
+    Ok((found.small(0)?, found.small(1)?))
 }
 
 async fn list(store: &PostgresState) -> Result<Scheduled> {
@@ -181,15 +181,15 @@ async fn fire(store: &PostgresState, fire: Fire) -> Result<Option<Vec<Firing>>> 
             if take.execute(&mut *conn).await?.rows_affected() == 0 {
                 return Ok(None);
             }
-            let (mut busy, mut waiting) = look_at(conn, &agent).await?;
+            let (mut at_work, mut waiting) = look_at(conn, &agent).await?;
             let mut done = Vec::with_capacity(planned.len() + 1);
             if let Some(missed) = &*missed {
                 done.extend(missed.write(conn, &agent, (FiringStatus::Missed, false), now).await?);
             }
             for one in &*planned {
-                let status = one.if_busy.decide(busy, waiting);
+                let status = one.if_busy.decide(at_work, waiting);
                 let written = one.write(conn, &agent, (status, false), now).await?;
-                busy |= written.as_ref().is_some_and(|firing| firing.status == FiringStatus::Fired);
+                at_work += u32::from(written.as_ref().is_some_and(|firing| firing.status == FiringStatus::Fired));
                 waiting += u32::from(written.as_ref().is_some_and(|firing| firing.status == FiringStatus::Waiting));
                 done.extend(written);
             }
@@ -243,7 +243,7 @@ async fn release(store: &PostgresState, agent: AgentId, due_at: Timestamp, event
         let (agent, row) = (agent.clone(), Arc::clone(&row));
         Box::pin(async move {
             sqlx::query(HOLD).bind(agent.as_str()).execute(&mut *conn).await?;
-            if look_at(conn, &agent).await?.0 {
+            if look_at(conn, &agent).await?.0 > 0 {
                 return Ok(false);
             }
             let released = sqlx::query(SQL).bind(agent.as_str()).bind(to_millis(due_at)).execute(&mut *conn).await?;

@@ -83,9 +83,9 @@ impl Planned {
     }
 }
 
-/// Notes which firings are over, and says whether one is not, and how many wait.
-fn look_at(conn: &Connection, agent: &AgentId) -> rusqlite::Result<(bool, u32)> {
-    const BUSY: &str = "SELECT EXISTS (SELECT 1 FROM firings WHERE agent = ?1 AND open = 1), \
+/// Notes which firings are over, and says how many are not, and how many wait.
+fn look_at(conn: &Connection, agent: &AgentId) -> rusqlite::Result<(u32, u32)> {
+    const BUSY: &str = "SELECT (SELECT count(*) FROM firings WHERE agent = ?1 AND open = 1), \
          (SELECT count(*) FROM firings WHERE agent = ?1 AND status = 'waiting')";
     run(
         conn,
@@ -183,14 +183,14 @@ async fn fire(store: &SqliteState, fire: Fire) -> Result<Option<Vec<Firing>>> {
             if run(conn, TAKE, params![agent.as_str(), digest, due_at, next_at, now])? == 0 {
                 return Ok(None);
             }
-            let (mut busy, mut waiting) = look_at(conn, &agent)?;
+            let (mut at_work, mut waiting) = look_at(conn, &agent)?;
             let mut done = Vec::with_capacity(planned.len() + 1);
             if let Some(missed) = missed {
                 done.extend(missed.write(conn, &agent, FiringStatus::Missed, false, now)?);
             }
             for one in planned {
-                let written = one.write(conn, &agent, one.if_busy.decide(busy, waiting), false, now)?;
-                busy |= written.as_ref().is_some_and(|firing| firing.status == FiringStatus::Fired);
+                let written = one.write(conn, &agent, one.if_busy.decide(at_work, waiting), false, now)?;
+                at_work += u32::from(written.as_ref().is_some_and(|firing| firing.status == FiringStatus::Fired));
                 waiting += u32::from(written.as_ref().is_some_and(|firing| firing.status == FiringStatus::Waiting));
                 done.extend(written);
             }
@@ -241,8 +241,8 @@ async fn release(store: &SqliteState, agent: AgentId, due_at: Timestamp, event: 
     let now = store.now();
     store
         .write(move |conn| -> Job<bool> {
-            let (busy, _) = look_at(conn, &agent)?;
-            if busy || run(conn, SQL, params![agent.as_str(), to_millis(due_at)])? == 0 {
+            let (at_work, _) = look_at(conn, &agent)?;
+            if at_work > 0 || run(conn, SQL, params![agent.as_str(), to_millis(due_at)])? == 0 {
                 return Ok(false);
             }
             row.insert(conn, None, now)?;

@@ -118,6 +118,7 @@ macro_rules! state_suite {
             a_firing_waits_for_its_turn
             a_schedule_that_is_over_lets_nothing_wait
             what_waits_is_bounded_and_what_is_missed_is_written_down
+            what_is_at_work_is_bounded
             a_schedule_is_held_until_it_is_let_go
             old_firings_are_deleted
             what_ended_long_ago_is_deleted

@@ -6,7 +6,9 @@ use greenroom_contract::{
     AgentId, Clock, Event, EventId, ExecutionId, TraceId,
     port::{
         bus::SCHEDULED_TASKS,
-        state::{Error, Fire, Firing, IfBusy, MOST_WAITING, NewFiring, OutboxOutcome, ScheduleRow, SetSchedule},
+        state::{
+            Error, Fire, Firing, IfBusy, MOST_AT_WORK, MOST_WAITING, NewFiring, OutboxOutcome, ScheduleRow, SetSchedule,
+        },
     },
     status::{ExecutionStatus, FiringStatus},
     task,
@@ -245,6 +247,19 @@ pub async fn what_waits_is_bounded_and_what_is_missed_is_written_down(stage: Sta
     assert_eq!((decided[0].status, decided[0].stands_for), (FiringStatus::Missed, 7));
     assert_eq!(stage.due().await.len(), 1);
     assert_eq!(stage.state.firings(&daily, 3).await.unwrap().len(), 3);
+}
+
+/// Also what may run side by side piles up no further than [`MOST_AT_WORK`] before an agent that takes no work.
+pub async fn what_is_at_work_is_bounded(stage: Stage) {
+    let often = agent("often");
+    let due = stage.clock.now();
+    assert!(set(&stage, &often, None, due).await);
+    let all = i64::from(MOST_AT_WORK) + 20;
+    let mut fires = fire(&often, due, at(&stage, 60), IfBusy::Fire);
+    fires.firings = (-all..0).map(|seconds| new(&often, at(&stage, seconds), IfBusy::Fire)).collect();
+    let decided = stage.state.fire(fires).await.unwrap().unwrap();
+    let count = |status| decided.iter().filter(|firing| firing.status == status).count() as u32;
+    assert_eq!((count(FiringStatus::Fired), count(FiringStatus::Skipped)), (MOST_AT_WORK, 20));
 }
 
 /// A held schedule does not fire, over whatever happens to it, until it is let go and its next time is set anew.

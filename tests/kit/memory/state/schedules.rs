@@ -57,11 +57,18 @@ impl Tables {
 
     /// Whether something that came of the schedule is not over.
     fn is_busy(&self, agent: &AgentId) -> bool {
-        self.firings_of(agent).filter(|(_, fired)| fired.status == FiringStatus::Fired).any(|(_, fired)| {
+        self.at_work(agent) > 0
+    }
+
+    /// How many firings have fired and are not over.
+    fn at_work(&self, agent: &AgentId) -> u32 {
+        let fired = self.firings_of(agent).filter(|(_, fired)| fired.status == FiringStatus::Fired);
+        let goes_on = fired.filter(|(_, fired)| {
             let id = ExecutionId::of(agent, fired.event.event_id);
             self.out_by_event.contains_key(&fired.event.event_id)
                 || self.row(id).is_some_and(|row| row.finished_at.is_none())
-        })
+        });
+        goes_on.count() as u32
     }
 
     fn firing(&self, agent: &AgentId, due_at: i64, fired: &Fired) -> Firing {
@@ -108,13 +115,13 @@ impl Tables {
             row.digest == digest && row.next_at == Some(due_at) && due_at <= now && row.paused_since.is_none()
         })?;
         row.next_at = next_at.map(to_millis);
-        let (mut busy, mut waiting) = (self.is_busy(&agent), self.waiting(&agent).count() as u32);
+        let (mut at_work, mut waiting) = (self.at_work(&agent), self.waiting(&agent).count() as u32);
         let missed = missed.and_then(|missed| self.write_firing(&agent, missed, FiringStatus::Missed, false, now));
         let mut done: Vec<Firing> = missed.into_iter().collect();
         for one in firings {
-            let status = one.if_busy.decide(busy, waiting);
+            let status = one.if_busy.decide(at_work, waiting);
             if let Some(written) = self.write_firing(&agent, one, status, false, now) {
-                busy |= status == FiringStatus::Fired;
+                at_work += u32::from(status == FiringStatus::Fired);
                 waiting += u32::from(status == FiringStatus::Waiting);
                 done.push(written);
             }

@@ -34,7 +34,8 @@ pub use nodes::NodeLease;
 pub use outbox::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Submission, Submitted};
 pub use questions::{DeadLetterFilter, ExecutionFilter, NewDeadLetter, Replayed, Spent, USAGE_BUCKET_MS};
 pub use schedules::{
-    Fire, Firing, IfBusy, MOST_WAITING, NewFiring, ScheduleRow, Scheduled, Schedules, SetSchedule, WaitingFiring,
+    Fire, Firing, IfBusy, MOST_AT_WORK, MOST_WAITING, NewFiring, ScheduleRow, Scheduled, Schedules, SetSchedule,
+    WaitingFiring,
 };
 pub use states::{AgentStates, ConversationRow, NewState, NewStates, Transcript};
 pub use store::State;

@@ -14,6 +14,9 @@ use crate::{
 
 /// How many firings of one agent may wait for their turn at a time. Those beyond are skipped.
 pub const MOST_WAITING: u32 = 100;
+/// How many firings of one agent may be at work, or wait for an agent that takes no work, at a time. Those beyond are skipped,
+/// also where they may run side by side: an agent that is held for a week must not find a week's work at once.
+pub const MOST_AT_WORK: u32 = 500;
 
 /// An agent's schedule as the store has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -114,7 +117,7 @@ pub struct NewFiring {
 /// What becomes of a firing whose agent is still at work on the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfBusy {
-    /// It fires all the same.
+    /// It fires all the same, while fewer than [`MOST_AT_WORK`] of the agent are at work.
     Fire,
     /// It is dropped, and that is written down.
     Skip,
@@ -123,14 +126,14 @@ pub enum IfBusy {
 }
 
 impl IfBusy {
-    /// The decision, the same for every store. `waiting` is how many wait already; `busy` says that an earlier firing has fired
-    /// and is not over.
-    pub fn decide(self, busy: bool, waiting: u32) -> FiringStatus {
+    /// The decision, the same for every store. `waiting` is how many wait already; `at_work` how many earlier firings have fired
+    /// and are not over.
+    pub fn decide(self, at_work: u32, waiting: u32) -> FiringStatus {
         match self {
-            _ if !busy && waiting == 0 => FiringStatus::Fired,
-            Self::Fire => FiringStatus::Fired,
+            _ if at_work == 0 && waiting == 0 => FiringStatus::Fired,
+            Self::Fire if at_work < MOST_AT_WORK => FiringStatus::Fired,
             Self::Wait if waiting < MOST_WAITING => FiringStatus::Waiting,
-            Self::Wait | Self::Skip => FiringStatus::Skipped,
+            Self::Fire | Self::Wait | Self::Skip => FiringStatus::Skipped,
         }
     }
 }
