@@ -21,6 +21,9 @@ use super::{
     evidence::{Ledger, Workflow, is_final, key},
 };
 
+/// How many attempts the clerk has: its file says nothing of them.
+const ATTEMPTS: u64 = 3;
+
 /// All that is known after a run.
 pub(super) struct Evidence {
     /// The trace ids of what was accepted, each with the number of events that the listener must hear of it.
@@ -98,6 +101,9 @@ impl Court<'_> {
                 self.summary.lost += 1;
                 self.breach(format!("I1 lost: {trace} is still {other}"));
             }
+        }
+        if execution["attempt"].as_u64().is_none_or(|attempt| attempt > ATTEMPTS) {
+            self.breach(format!("I6 attempts: {trace} is at {}, of at most {ATTEMPTS}", execution["attempt"]));
         }
         self.told(trace, heard, workflow);
         self.calls(trace, execution, keys);

@@ -15,8 +15,9 @@ use kit::{
 
 use crate::{INPUT, Outcome, say, stats::median};
 
-const AGENTS: [usize; 4] = [1, 10, 100, 1000];
-const ROUNDS: usize = 5;
+/// How many agents, and up to how many have a queue of their own on the broker.
+const AGENTS: [(usize, usize); 5] = [(1, 1000), (10, 1000), (100, 1000), (1000, 1000), (1000, 0)];
+const ROUNDS: usize = 3;
 const EXECUTIONS: usize = 800;
 const CALLERS: usize = 16;
 /// A thousand quorum queues take RabbitMQ a while.
@@ -26,13 +27,14 @@ pub(crate) async fn measure(servers: &Shared) -> Outcome<()> {
     say(&format!(
         "a node by its agents; executions over HTTP (wait), {CALLERS} at a time over all agents, medians of {ROUNDS} rounds"
     ));
-    for agents in AGENTS {
+    for (agents, own) in AGENTS {
         let (home, backends) = (Home::new(), servers.backends().await);
         for agent in 0..agents {
             home.agent(&name(agent), &yaml(agent));
         }
         let before = broker_bytes(servers).await;
-        let node = home.launch().env("GREENROOM_LOG", "warn").envs(backends.variables()).begin().await;
+        let launch = home.launch().env("GREENROOM_LOG", "warn").env("GREENROOM_QUEUES", own.to_string());
+        let node = launch.envs(backends.variables()).begin().await;
         let ready = node.process.started.elapsed();
         wait::seen("all agents to be idle", START_LIMIT, async || {
             let listed = node.get("/v1/agents").await;
@@ -52,7 +54,8 @@ pub(crate) async fn measure(servers: &Shared) -> Outcome<()> {
         };
         let after = broker_bytes(servers).await;
         say(&format!(
-            "  {agents:>4} agents   door {:>5.1} s   all idle {:>5.1} s   {rates:>6.0}/s   node {:>6.1} MB   broker {:>+7.1} MB",
+            "  {agents:>4} agents, {}   door {:>5.1} s   all idle {:>5.1} s   {rates:>6.0}/s   node {:>6.1} MB   broker {:>+7.1} MB",
+            if agents > own { "queues shared   " } else { "a queue for each" },
             ready.as_secs_f64(),
             all_idle.as_secs_f64(),
             node.process.resident_kib() as f64 * 1024.0 / 1e6,

@@ -1,7 +1,7 @@
 //! What became of the work: what the nodes tell, against what was counted outside of them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,10 @@ use super::{
 
 /// How long the last of the work may take once nobody is killed any more.
 const DRAIN: Duration = Duration::from_secs(180);
+/// How long the queues may take to be empty after that.
+const QUEUES: Duration = Duration::from_secs(30);
+/// How many attempts an agent has that says nothing of them, as those here do.
+const ATTEMPTS: u64 = 3;
 /// Workflows asked about at a time.
 const AT_ONCE: usize = 8;
 
@@ -68,7 +72,14 @@ impl Verdict {
     }
 
     /// Takes one workflow into account.
-    fn workflow(&mut self, given: &Given, listener: &str, trace: &Value, model: &Ledger, tools: &Ledger) {
+    fn workflow(
+        &mut self,
+        given: &Given,
+        listener: &str,
+        trace: &Value,
+        (model, tools): (&Ledger, &Ledger),
+        known: &mut BTreeSet<String>,
+    ) {
         self.accepted += 1;
         let name = &given.trace;
         let executions = trace["executions"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -79,12 +90,12 @@ impl Verdict {
         };
         match execution["status"].as_str().unwrap_or_default() {
             "succeeded" => self.succeeded += 1,
-            "dead" => self.dead += 1,
-            "failed" | "timed_out" | "cancelled" => {
-                self.failed += 1;
-                let code = &execution["error"]["code"];
-                if code == "outcome_unknown" {
-                    self.unknown += 1;
+            ended @ ("dead" | "failed" | "timed_out" | "cancelled") => {
+                *(if ended == "dead" { &mut self.dead } else { &mut self.failed }) += 1;
+                match execution["error"]["code"].as_str().unwrap_or_default() {
+                    "outcome_unknown" => self.unknown += 1,
+                    "" => self.breach(format!("{name}: {ended}, and nobody says why")),
+                    _ => {}
                 }
             }
             other => {
@@ -103,16 +114,30 @@ impl Verdict {
             *(if heard < must { &mut self.lost } else { &mut self.duplicated }) += 1;
             self.breach(format!("{name}: heard {heard} times, and not {must}"));
         }
-        self.calls(name, execution, model, tools);
+        if execution["attempt"].as_u64().is_some_and(|attempt| attempt > ATTEMPTS) {
+            self.breach(format!("{name}: attempt {}, of at most {ATTEMPTS}", execution["attempt"]));
+        }
+        self.calls(name, execution, model, tools, known);
     }
 
-    fn calls(&mut self, name: &str, execution: &Value, model: &Ledger, tools: &Ledger) {
+    /// What reached the world, and is in no journal.
+    fn unasked(&mut self, known: &BTreeSet<String>, model: &Ledger, tools: &Ledger) {
+        for key in model.keys().chain(tools.keys()).filter(|key| !known.contains(*key)) {
+            self.breach(format!("a call under the key {key}, which no journal has"));
+        }
+    }
+
+    fn calls(&mut self, name: &str, execution: &Value, model: &Ledger, tools: &Ledger, known: &mut BTreeSet<String>) {
         let crashes = execution["crashes"].as_u64().unwrap_or_default();
         self.crashes += crashes;
         let mut again = 0;
         for step in execution["steps"].as_array().into_iter().flatten() {
             let key = step["idempotency_key"].as_str().unwrap_or_default();
             let calls = [model, tools].iter().filter_map(|ledger| ledger.get(key)).sum::<u32>();
+            known.insert(key.to_owned());
+            if calls == 0 && step["kind"] == "llm" && step["status"] == "settled" {
+                self.breach(format!("{name}: {} is settled, and nobody was asked", step["name"]));
+            }
             let replays = step["replays"].as_u64().unwrap_or_default();
             self.replayed += replays;
             if step["kind"] == "llm" && replays > 0 {
@@ -155,11 +180,34 @@ pub(super) async fn judge(
         .collect()
         .await;
     let (model, tools) = ledgers().await;
-    let mut verdict = Verdict::default();
+    let (mut verdict, mut known) = (Verdict::default(), BTreeSet::new());
     for (given, trace) in given.iter().zip(&traces) {
-        verdict.workflow(given, listener, trace, &model, &tools);
+        verdict.workflow(given, listener, trace, (&model, &tools), &mut known);
+    }
+    verdict.unasked(&known, &model, &tools);
+    if let Err(left) = emptied(&given.iter().map(|given| given.agent.as_str()).collect(), listener, doors).await {
+        verdict.breach(format!("not empty after {QUEUES:?}: {left}"));
     }
     verdict
+}
+
+/// Waits until nothing is left in the queues of our own agents.
+async fn emptied(agents: &BTreeSet<&str>, listener: &str, doors: &Doors) -> Result<(), Value> {
+    let deadline = Instant::now() + QUEUES;
+    loop {
+        let queues = doors.get("/v1/queues").await.unwrap_or_default();
+        let ours = |queue: &&Value| {
+            let agent = queue["name"].as_str().and_then(|name| name.strip_prefix("agent.input."));
+            agent.is_some_and(|agent| agent == listener || agents.contains(agent))
+        };
+        let left = |queue: &&Value| queue["ready"] != 0 || queue["unacknowledged"] != 0;
+        let items = queues["items"].as_array();
+        match items.map(|items| items.iter().filter(ours).filter(left).cloned().collect::<Vec<_>>()) {
+            Some(left) if left.is_empty() => return Ok(()),
+            left if Instant::now() > deadline => return Err(left.map_or(Value::Null, Value::Array)),
+            _ => tokio::time::sleep(LOOK).await,
+        }
+    }
 }
 
 /// The workflow, once it is over or the time is.
@@ -190,7 +238,8 @@ mod tests {
         let step =
             |seq: u32, effect: &str| json!({"idempotency_key": format!("x/1/{seq}"), "effect": effect, "replays": 0});
         let work = json!({
-            "agent": "a", "status": status, "crashes": crashes, "steps": [step(0, "none"), step(1, "at_most_once")],
+            "agent": "a", "status": status, "crashes": crashes, "attempt": 1,
+            "steps": [step(0, "none"), step(1, "at_most_once")],
         });
         let mut executions = vec![work];
         executions.extend((0..heard).map(|_| json!({"agent": "l", "status": "succeeded"})));
@@ -200,8 +249,10 @@ mod tests {
     fn verdict(trace: &Value, calls: [u32; 2]) -> Verdict {
         let given = Given { trace: "t".to_owned(), agent: "a".to_owned(), heard: 1 };
         let ledger = |seq: u32, calls: u32| Ledger::from([(format!("x/1/{seq}"), calls)]);
-        let mut verdict = Verdict::default();
-        verdict.workflow(&given, "l", trace, &ledger(0, calls[0]), &ledger(1, calls[1]));
+        let (mut verdict, mut known) = (Verdict::default(), BTreeSet::new());
+        let (model, tools) = (ledger(0, calls[0]), ledger(1, calls[1]));
+        verdict.workflow(&given, "l", trace, (&model, &tools), &mut known);
+        verdict.unasked(&known, &model, &tools);
         verdict
     }
 
@@ -217,6 +268,15 @@ mod tests {
         assert_eq!(counts(verdict(&trace("running", 0, 1), [1, 1])), (1, 0, 0, false));
         assert_eq!(counts(verdict(&trace("succeeded", 0, 0), [1, 1])), (1, 0, 0, false), "nobody heard of it");
         assert_eq!(counts(verdict(&trace("succeeded", 0, 2), [1, 1])), (0, 1, 0, false), "it was heard twice");
-        assert_eq!(counts(verdict(&json!({"executions": [], "pending": []}), [0, 0])), (1, 0, 0, false));
+        let none = json!({"executions": [], "pending": []});
+        let lost = verdict(&none, [0, 0]);
+        assert!(lost.breaches.iter().any(|line| line.contains("which no journal has")), "{lost:?}");
+        assert_eq!(counts(lost), (1, 0, 0, false));
+        let mut failed = trace("failed", 0, 1);
+        assert!(!verdict(&failed, [1, 1]).is_good(), "nobody says why");
+        failed["executions"][0]["error"] = json!({"code": "refused"});
+        assert!(verdict(&failed, [1, 1]).is_good());
+        failed["executions"][0]["attempt"] = json!(4);
+        assert!(!verdict(&failed, [1, 1]).is_good(), "more attempts than there are");
     }
 }
