@@ -1,12 +1,19 @@
 //! The store on PostgreSQL while callers are dropped, connections break, and the server is killed or frozen.
 #![expect(clippy::unwrap_used, reason = "a test fails where its store does")]
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use greenroom_contract::{
     AgentId, Event, ExecutionId, NodeId, TraceId,
-    port::state::{Accepted, Arrival, Claim, Error, State, Submission},
-    status::ExecutionStatus,
+    execution::{Effect, Intended, Settled, StepKind},
+    port::state::{Accepted, Arrival, Claim, Conclusion, Error, Finish, State, Submission},
+    status::{ExecutionStatus, StepStatus},
     task,
 };
 use greenroom_state::{PostgresState, postgres::Options};
@@ -191,4 +198,87 @@ async fn a_frozen_server_is_unavailable() {
     }
     wait::seen("the store is back", LIMIT, async || state.health().await).await;
     assert_eq!(state.backlog(&agent()).await.unwrap().0, 0);
+}
+
+/// What one caller was told.
+#[derive(Default)]
+struct Told {
+    taken: Vec<ExecutionId>,
+    finished: Vec<ExecutionId>,
+}
+
+/// Writes one thing after the other until the store does not answer.
+async fn write_on(state: PostgresState, done: Arc<AtomicUsize>) -> Told {
+    let mut told = Told::default();
+    let ours = NodeId::new("here");
+    loop {
+        let event = event();
+        let id = ExecutionId::of(&agent(), event.event_id);
+        if state.submit(Submission { event: event.clone(), agent: Some(agent()) }).await.is_err() {
+            return told;
+        }
+        told.taken.push(id);
+        let Ok(Accepted::Claimed(claimed)) = state.accept(arrival(&event, Some(ours.as_str()))).await else {
+            return told;
+        };
+        let call = |seq, effect| Intended {
+            attempt: 1,
+            seq,
+            kind: StepKind::Llm,
+            name: "model".to_owned(),
+            request_hash: "00".to_owned(),
+            idempotency_key: format!("{id}/1/{seq}"),
+            effect,
+        };
+        let settled = |seq| Settled {
+            attempt: 1,
+            seq,
+            status: StepStatus::Settled,
+            result: json!("said"),
+            usage: None,
+            cost: None,
+            duration_ms: 1,
+        };
+        // The first need not be on the disk; the second is with it.
+        let wrote = async {
+            state.journal(claimed.fence, None, Some(call(0, Effect::None))).await?;
+            state.journal(claimed.fence, Some(settled(0)), Some(call(1, Effect::AtMostOnce))).await?;
+            let end = Finish { settle: Some(settled(1)), ..Finish::of(Conclusion::Succeeded(json!("done"))) };
+            state.finish(claimed.fence, end).await
+        };
+        if wrote.await.is_err() {
+            return told;
+        }
+        told.finished.push(id);
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Writes of several kinds wait together for the disk, once. Whatever was answered when the server is killed in the midst of
+/// them is there when it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_is_on_the_disk_when_the_server_is_killed_under_load() {
+    let mut server = Server::start(Kind::Postgres).await;
+    let state = PostgresState::connect(server.url(), hasty()).await.unwrap();
+    for round in 0..3 {
+        let done = Arc::<AtomicUsize>::default();
+        let callers: Vec<_> =
+            (0..16).map(|_| task::spawn("caller", write_on(state.clone(), Arc::clone(&done)))).collect();
+        wait::until("work to be done", LIMIT, async || done.load(Ordering::Relaxed) > 200).await;
+        server.kill().await;
+        let told: Vec<Told> = futures::future::join_all(callers).await.into_iter().map(Result::unwrap).collect();
+        server.start_again().await;
+        wait::seen("the store is back", LIMIT, async || state.health().await).await;
+        for Told { taken, finished } in told {
+            for id in &taken {
+                let shown = state.execution(*id).await.unwrap();
+                assert!(shown.is_some(), "round {round}: {id} was taken in and is not there");
+            }
+            for id in &finished {
+                let shown = state.execution(*id).await.unwrap().unwrap();
+                assert_eq!(shown.status, ExecutionStatus::Succeeded, "round {round}: {id}");
+                assert_eq!(state.steps(*id).await.unwrap().len(), 2, "round {round}: {id}");
+            }
+        }
+    }
 }

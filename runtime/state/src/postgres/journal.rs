@@ -2,7 +2,7 @@
 
 use greenroom_contract::{
     BoxFuture,
-    execution::{Fence, Intended, Settled},
+    execution::{Effect, Fence, Intended, Settled},
     port::state::Result,
 };
 use sqlx::PgConnection;
@@ -36,6 +36,14 @@ pub(super) async fn journal(
     lane.ask(|reply| Waiting::Journal(Ask { request, reply })).await
 }
 
+impl Journaling {
+    /// Whether it may be answered before it is on the disk: a call that is made again anyway, if the database dies with it. It is
+    /// there as soon as anything that follows it is.
+    pub(super) fn is_light(&self) -> bool {
+        self.settle.is_none() && self.intend.as_ref().is_some_and(|step| step.effect == Effect::None)
+    }
+}
+
 impl Batched for Journaling {
     type Done = ();
 
@@ -66,6 +74,7 @@ async fn write(batch: &[Journaling], conn: &mut PgConnection, now: Now) -> Job<V
         .bind(intended().map(|step| Some(step?.effect.as_str())).collect::<Vec<_>>())
         .bind(intended().map(|step| Some(step?.request_hash.as_str())).collect::<Vec<_>>())
         .bind(intended().map(|step| Some(step?.idempotency_key.as_str())).collect::<Vec<_>>())
+        .bind(batch.iter().all(Journaling::is_light))
         .fetch_all(conn)
         .await?;
     let judge = |(row, one): (&sqlx::postgres::PgRow, &Journaling)| {

@@ -1,4 +1,8 @@
 //! Lanes: the tasks that write. Each has a connection of its own and takes what waits, together.
+//!
+//! What a lane takes at once is several statements, one for each kind of request. Where there is more than one, they are committed
+//! without waiting for the disk, and one last commit waits for all of them (`disk`): a log that is on the disk up to some place is
+//! there up to every earlier one. Nobody is answered before that.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -11,6 +15,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     ask::{AnySingle, Ask, Batched, Waiting},
+    disk::Disk,
     doubt::Doubts,
     fault::{Fault, Job},
     options::Time,
@@ -29,7 +34,8 @@ const TRUSTED: Duration = Duration::from_secs(1);
 /// Starts a lane. It ends when its senders are gone and what waited is done.
 pub(super) fn start(server: Server, time: Time) -> mpsc::Sender<Waiting> {
     let (tx, rx) = mpsc::channel(QUEUE);
-    let lane = Lane { server, time, conn: None, used: Instant::now(), doubts: Doubts::default() };
+    let lane =
+        Lane { server, time, conn: None, disk: Disk::default(), used: Instant::now(), doubts: Doubts::default() };
     task::spawn("postgres-lane", lane.run(rx));
     tx
 }
@@ -38,13 +44,19 @@ struct Lane {
     server: Server,
     time: Time,
     conn: Option<PgConnection>,
+    disk: Disk,
     used: Instant,
     doubts: Doubts,
 }
 
+/// Tells those who asked how it went; or that it is not known, if the last commit of the round did not reach the disk.
+type Tell = Box<dyn FnOnce(&mut Doubts, Option<&str>) + Send>;
+
 /// What goes out together: no two are about the same row.
 #[derive(Default)]
 struct Round {
+    /// What need not be on the disk when it is answered.
+    light: Vec<Ask<super::journal::Journaling>>,
     submits: Vec<Ask<super::submit::Submitting>>,
     accepts: Vec<Ask<super::inbox::Accepting>>,
     journals: Vec<Ask<super::journal::Journaling>>,
@@ -86,26 +98,61 @@ impl Lane {
     }
 
     async fn write(&mut self, round: Round) {
-        let Round { submits, accepts, journals, finishes, settles, singles } = round;
-        self.batch(submits).await;
-        self.batch(accepts).await;
-        self.batch(journals).await;
-        self.batch(finishes).await;
-        self.batch(settles).await;
+        let Round { light, submits, accepts, journals, finishes, settles, singles } = round;
+        if let Some(tell) = self.batch(light).await {
+            tell(&mut self.doubts, None);
+        }
+        let kinds = [submits.len(), accepts.len(), journals.len(), finishes.len(), settles.len()];
+        let statements = kinds.iter().filter(|count| **count > 0).count() + singles.len();
+        let light = statements > 1 && self.lighten().await;
+        let mut told: Vec<Tell> = Vec::with_capacity(statements);
+        told.extend(self.batch(submits).await);
+        told.extend(self.batch(accepts).await);
+        told.extend(self.batch(journals).await);
+        told.extend(self.batch(finishes).await);
+        told.extend(self.batch(settles).await);
         for mut single in singles {
             let fault = self.single(single.as_mut()).await.err();
-            let failed = fault.is_some();
-            let lost = matches!(fault, Some(Fault::Lost(_)));
-            let awaited = single.answer(fault, &self.server.place);
-            if lost || !awaited && !failed {
-                self.doubts.add(single.claim());
-            }
+            let place = self.server.place.clone();
+            told.push(Box::new(move |doubts, off_disk| {
+                let fault = fault.or_else(|| off_disk.map(|reason| Fault::Lost(reason.to_owned())));
+                let failed = fault.is_some();
+                let lost = matches!(fault, Some(Fault::Lost(_)));
+                let awaited = single.answer(fault, &place);
+                if lost || !awaited && !failed {
+                    doubts.add(single.claim());
+                }
+            }));
+        }
+        let off_disk = if light { self.wait_for_disk().await.err() } else { None };
+        let off_disk = off_disk.map(|fault| format!("it is not known to be on the disk: {fault:?}"));
+        for tell in told {
+            tell(&mut self.doubts, off_disk.as_deref());
         }
     }
 
-    async fn batch<B: Batched>(&mut self, asks: Vec<Ask<B>>) {
+    /// From here on commits do not wait for the disk. Returns whether that is so.
+    async fn lighten(&mut self) -> bool {
+        if self.connected().await.is_err() {
+            return false;
+        }
+        let Some(conn) = &mut self.conn else { return false };
+        let done = self.server.in_time(self.disk.lighten(conn)).await;
+        self.judge(done).is_ok()
+    }
+
+    /// Waits until all that was committed since is on the disk.
+    async fn wait_for_disk(&mut self) -> Job<()> {
+        let Some(conn) = &mut self.conn else {
+            return Err(Fault::Lost("the connection was lost before the disk was waited for".to_owned()));
+        };
+        let done = self.server.in_time(self.disk.settle(conn)).await;
+        self.judge(done.map_err(|fault| Fault::Lost(format!("{fault:?}"))))
+    }
+
+    async fn batch<B: Batched>(&mut self, asks: Vec<Ask<B>>) -> Option<Tell> {
         if asks.is_empty() {
-            return;
+            return None;
         }
         let (requests, replies): (Vec<_>, Vec<_>) = asks.into_iter().map(|ask| (ask.request, ask.reply)).unzip();
         let answers = match self.together(&requests).await {
@@ -127,11 +174,19 @@ impl Lane {
                 answers
             }
         };
-        for ((answer, reply), request) in answers.into_iter().zip(replies).zip(&requests) {
-            if reply.send(answer).is_err() {
-                self.doubts.add(request.claim());
+        let place = self.server.place.clone();
+        Some(Box::new(move |doubts, off_disk| {
+            for ((answer, reply), request) in answers.into_iter().zip(replies).zip(&requests) {
+                let answer = match off_disk {
+                    Some(reason) if answer.is_ok() => Err(Fault::Lost(reason.to_owned()).into_error(&place)),
+                    _ => answer,
+                };
+                let in_doubt = off_disk.is_some();
+                if reply.send(answer).is_err() || in_doubt {
+                    doubts.add(request.claim());
+                }
             }
-        }
+        }))
     }
 
     async fn alone<B: Batched>(&mut self, request: &[B]) -> Result<B::Done, Error> {
@@ -199,6 +254,7 @@ impl Lane {
             let mut conn = self.server.connect().await.map_err(unable)?;
             let now = self.time.now();
             self.server.in_time(self.doubts.give_back(&mut conn, now)).await.map_err(unable)?;
+            self.server.in_time(self.disk.anew(&mut conn)).await.map_err(unable)?;
             self.conn = Some(conn);
         }
         Ok(())
@@ -246,6 +302,7 @@ fn next_round(waiting: &mut VecDeque<Waiting>) -> Round {
         match next {
             Waiting::Submit(ask) => round.submits.push(ask),
             Waiting::Accept(ask) => round.accepts.push(ask),
+            Waiting::Journal(ask) if ask.request.is_light() => round.light.push(ask),
             Waiting::Journal(ask) => round.journals.push(ask),
             Waiting::Finish(ask) => round.finishes.push(*ask),
             Waiting::Settle(ask) => round.settles.push(ask),

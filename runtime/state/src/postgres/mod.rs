@@ -17,6 +17,7 @@ mod claim;
 mod clarifications;
 mod columns;
 mod dead;
+mod disk;
 mod doubt;
 mod fault;
 mod finish;

@@ -95,7 +95,9 @@ pub trait State: AgentStates + Calls + Clarifications + Schedules {
 
     // journal
 
-    /// Settles the last step, if given, and intends the next, in one commit.
+    /// Settles the last step, if given, and intends the next, in one commit. An intention alone, of a call without effect, may be
+    /// answered before it is durable: it is durable with whatever is written next, and lost with a crash of the database the call
+    /// is made again, as it would be anyway. A crash of the caller does not lose it.
     fn journal(&self, fence: Fence, settle: Option<Settled>, intend: Option<Intended>) -> BoxFuture<'_, Result<()>>;
 
     /// Ends the attempt: outcome, last step, checkpoint and outbox rows together.

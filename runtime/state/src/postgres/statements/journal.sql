@@ -64,5 +64,7 @@ intended AS (
     WHERE c.verdict = 'ok' AND a.intend_seq IS NOT NULL
     ON CONFLICT (execution, attempt, seq) DO UPDATE SET intended_at = excluded.intended_at
 )
-SELECT coalesce(c.verdict, 'fenced'), c.attempt, c.agent
+-- Whether this commit waits for the disk.
+SELECT coalesce(c.verdict, 'fenced'), c.attempt, c.agent,
+    set_config('synchronous_commit', CASE WHEN $24 THEN 'off' ELSE current_setting('synchronous_commit') END, true)
 FROM asked a LEFT JOIN checked c ON c.ord = a.ord ORDER BY a.ord
