@@ -10,6 +10,7 @@ mod fault;
 pub mod lifecycle;
 pub mod orchestrator;
 pub mod outbox;
+mod plan;
 pub mod porter;
 pub mod ports;
 pub mod relay;

@@ -17,6 +17,7 @@ mod kill_matrix;
 mod mcp_servers;
 mod memory;
 mod modes;
+mod plans;
 mod providers;
 mod proxy;
 mod reload;

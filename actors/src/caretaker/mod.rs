@@ -4,6 +4,7 @@
 //! * [`dead_letters`] carries what died on the bus into the store, where operators find it.
 //! * [`deadlines`] ends the questions that nobody answered in time, on nodes with the role orchestrator.
 //! * [`housekeeping`] deletes what is older than it has to be kept, on nodes with the role orchestrator.
+//! * [`stuck`] tells of plan runs that are past their deadline, on nodes with the role orchestrator.
 //! * [`topology`] declares every agent's queue ahead, on nodes with the role orchestrator.
 
 mod dead_letters;
@@ -11,6 +12,7 @@ mod deadlines;
 mod housekeeping;
 mod lease;
 mod monitor;
+mod stuck;
 mod topology;
 
 pub use dead_letters::dead_letters;
@@ -18,4 +20,5 @@ pub use deadlines::deadlines;
 pub use housekeeping::housekeeping;
 pub use lease::{LEASE, Lease};
 pub use monitor::{Ask, Vitals, store_monitor};
+pub use stuck::stuck;
 pub use topology::topology;

@@ -19,6 +19,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
     budget::{Paid, name_of},
+    collaborating::{MOST_STEPS_OF_A_RUN, Shown},
     hash,
     journal::{Ask, Journal, Outcome},
     mind::Kept,
@@ -51,6 +52,8 @@ pub struct Context {
     pub(super) earlier: Option<MicroUsd>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) cancel: CancellationToken,
+    /// What people see of the plan run, written when the run ends or waits.
+    pub(super) plan: Shown,
 }
 
 impl Context {
@@ -189,7 +192,8 @@ impl Context {
         if self.cancel.is_cancelled() {
             return Err(Trouble::Cancelled);
         }
-        let most = self.spec().limits.max_steps;
+        // A plan has its own bounds.
+        let most = if self.spec().collaboration.is_some() { MOST_STEPS_OF_A_RUN } else { self.spec().limits.max_steps };
         if self.journal.len() < most {
             return Ok((most - self.journal.len()) as usize);
         }

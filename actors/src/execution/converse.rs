@@ -17,12 +17,16 @@ use super::{
     trouble::Trouble,
     view::{self, View},
 };
+use crate::plan::Collaborate;
 
-/// The behaviour.
+/// The behaviour. An agent with a `collaboration` has plans carried out instead.
 pub struct Converse;
 
 impl Behaviour for Converse {
     fn perform<'a>(&'a self, context: &'a mut Context) -> BoxFuture<'a, Result<Value, Trouble>> {
+        if context.spec().collaboration.is_some() {
+            return Collaborate.perform(context);
+        }
         Box::pin(converse(context))
     }
 }
@@ -98,7 +102,7 @@ async fn answers(context: &mut Context, repeats: &mut Repeats, wanted: &[ToolUse
 }
 
 /// What an event asks, as text: its `input` or `text`, or all that it says.
-fn question(event: &Event) -> String {
+pub(crate) fn question(event: &Event) -> String {
     let payload = &event.payload;
     match payload.get("input").or_else(|| payload.get("text")) {
         Some(Value::String(text)) => text.clone(),

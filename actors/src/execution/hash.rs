@@ -19,7 +19,8 @@ pub(crate) fn of_call(name: &str, input: &Value) -> String {
     of(&json!([name, input]))
 }
 
-fn of(value: &Value) -> String {
+/// Of anything else that is asked.
+pub(crate) fn of(value: &Value) -> String {
     // serde_json keeps a map's keys sorted, so equal values have equal texts.
     hex::encode(Sha256::digest(value.to_string()))
 }

@@ -227,6 +227,11 @@ impl Journal {
         Ok(outcome)
     }
 
+    /// People are asked when the run ends to wait.
+    pub(crate) fn asks(&mut self, asked: Asked) {
+        self.asked.push(asked);
+    }
+
     /// Another agent is asked when the run ends to wait.
     pub(crate) fn called(&mut self, call: NewCall) {
         self.called.push(call);

@@ -7,6 +7,7 @@
 mod agents;
 mod budget;
 pub(crate) mod clarify;
+mod collaborating;
 mod context;
 mod converse;
 mod hash;
@@ -29,6 +30,7 @@ mod window;
 
 pub use context::Context;
 pub use converse::Converse;
+pub(crate) use converse::question;
 pub(crate) use persist::persist;
 pub use run::{Assignment, Behaviour, Ending, Kit, run};
 pub use trouble::Trouble;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     clarify,
+    collaborating::Shown,
     context::Context,
     converse::Converse,
     journal::Journal,
@@ -25,6 +26,7 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
+    plan,
     ports::{Outfit, Ports},
     scheduler,
     watchdog::Pulse,
@@ -123,6 +125,7 @@ pub async fn run(assignment: Assignment) -> Ending {
         earlier: None,
         pulse,
         cancel,
+        plan: Shown::default(),
     };
     let result = match crashes {
         MAX_CRASHES.. => Err(Trouble::lasting(
@@ -176,7 +179,14 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
             let conclusion = match failure.code == TIMED_OUT && event.source == scheduler::SOURCE {
                 // What a schedule wants done has its time, and the next one comes: the time is not given again (R3.5).
                 true => Conclusion::Ended { status: ExecutionStatus::TimedOut, failure: failure.clone() },
-                false => after_failure(limits, attempt, failure.clone(), lasting, crate::jitter()),
+                false if failure.code == plan::REJECTED => {
+                    Conclusion::Ended { status: ExecutionStatus::Cancelled, failure: failure.clone() }
+                }
+                // What the steps of a plan have done must not be done again by another attempt.
+                false => {
+                    let lasting = lasting || context.plan.has_begun;
+                    after_failure(limits, attempt, failure.clone(), lasting, crate::jitter())
+                }
             };
             (conclusion, Ending::Failed(failure))
         }
@@ -189,12 +199,13 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
     let mut outbox = if succeeded { std::mem::take(&mut context.outbox) } else { Vec::new() };
     outbox.extend(announcement(&context, event, &conclusion));
     outbox.extend(answer_to(event, &conclusion));
+    let plan_run = context.plan.end(&context.claimed, &conclusion, &mut outbox);
     let checkpoint = if succeeded { context.checkpoint.take() } else { None };
     log_end(&conclusion, context.journal.len(), context.spent);
 
     let remembers = if succeeded { std::mem::take(&mut context.remembers) } else { Vec::new() };
     let call = answer_to_caller(&context, event, &conclusion);
-    let finish = Finish { conclusion, settle, checkpoint, outbox, call, remembers };
+    let finish = Finish { conclusion, settle, checkpoint, outbox, call, remembers, plan_run };
     let (ports, fence) = (Arc::clone(&context.ports), context.claimed.fence);
     context.progress.begin("end".to_owned(), END);
     match persist_under(Some(&context.pulse), "finish", || end(&ports, fence, finish.clone())).await {
@@ -247,7 +258,8 @@ async fn wait(mut context: Context) -> Ending {
     tracing::info!(questions = questions.len(), calls = calls.len(), "The execution waits for answers.");
     // Before the call is there: its end may be told a moment later.
     calls.iter().for_each(|call| ports.ended.call_back(call.execution(), &context.claimed.agent));
-    let wait = Wait { questions, calls, reply_to: event.reply_to.clone(), outbox };
+    let plan_run = context.plan.pause(&mut outbox);
+    let wait = Wait { questions, calls, reply_to: event.reply_to.clone(), outbox, plan_run };
     match persist_under(Some(&context.pulse), "wait", || ports.state.wait(fence, wait.clone())).await {
         Ok(()) => {
             ports.outbox.ring();

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use greenroom_contract::{
-    AgentId, BoxFuture, ClarificationId, Event, EventId, ExecutionId, TraceId,
+    AgentId, BoxFuture, ClarificationId, Event, EventId, ExecutionId, PlanRunId, TraceId,
     clarification::Clarification,
     execution::{Execution, Failure},
     port::{
         operator::{
-            AgentView, ComponentHealth, Error, Health, HealthStatus, Invocation, Invoked, NodeView, Operator,
-            ScheduleShown, ScheduleView, Scope,
+            AgentView, ComponentHealth, Error, Health, HealthStatus, Invocation, Invoked, NewTask, NodeView, Operator,
+            PlanRunShown, RetryFrom, ScheduleShown, ScheduleView, Scope,
         },
         state::{self, OutboxRow, Outgoing, Submission, Submitted},
     },
@@ -74,6 +74,33 @@ impl Operator for Orchestrator {
         by: String,
     ) -> BoxFuture<'_, Result<Clarification, Error>> {
         Box::pin(self.answer_question(clarification, answer, by))
+    }
+
+    fn start_task(&self, task: NewTask) -> BoxFuture<'_, Result<Invoked, Error>> {
+        Box::pin(self.take_task(task))
+    }
+
+    fn plan_run(&self, id: PlanRunId) -> BoxFuture<'_, Result<PlanRunShown, Error>> {
+        Box::pin(self.show_plan_run(id))
+    }
+
+    fn approve_plan(
+        &self,
+        id: PlanRunId,
+        digest: Option<String>,
+        approve: bool,
+        by: String,
+    ) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.decide_on_plan(id, digest, approve, by))
+    }
+
+    fn retry_plan(
+        &self,
+        id: PlanRunId,
+        from: Option<RetryFrom>,
+        trace_id: TraceId,
+    ) -> BoxFuture<'_, Result<Invoked, Error>> {
+        Box::pin(self.fork_plan(id, from, trace_id))
     }
 
     fn agents(&self) -> Vec<AgentView> {
@@ -154,7 +181,7 @@ impl Operator for Orchestrator {
 }
 
 impl Orchestrator {
-    async fn invoke_agent(&self, invocation: Invocation) -> Result<Invoked, Error> {
+    pub(super) async fn invoke_agent(&self, invocation: Invocation) -> Result<Invoked, Error> {
         let Invocation { agent, input, priority, conversation, trace_id, source, idempotency_key, reply_to } =
             invocation;
         self.check_open()?;
@@ -211,7 +238,11 @@ impl Orchestrator {
             drop(tokio::time::timeout_at(deadline.min(Instant::now() + look_anyway), ended.heard()).await);
             look_anyway = LOOK_ANYWAY;
             let execution = self.inner.ports.state.execution(id).await?.ok_or_else(|| not_found("execution", &id))?;
-            let stands = execution.status.is_final() || execution.status == ExecutionStatus::Waiting;
+            // Who waits for other agents goes on by itself, unless they wait for people.
+            let stands = match execution.status {
+                ExecutionStatus::Waiting => !self.questions_for(id).await?.is_empty(),
+                status => status.is_final(),
+            };
             if stands || Instant::now() >= deadline {
                 return Ok(execution);
             }

@@ -7,6 +7,7 @@
 mod answer;
 mod cluster;
 mod door;
+mod plans;
 mod reconcile;
 mod registry;
 mod rounds;

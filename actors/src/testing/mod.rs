@@ -2,6 +2,7 @@
 
 mod bed;
 mod bus;
+mod plan_runs;
 mod schedules;
 mod states;
 mod store;

@@ -19,6 +19,7 @@ pub(super) fn check(spec: &AgentSpec, root: &Node, problems: &mut Vec<Problem>) 
     rules.script();
     rules.subscriptions();
     super::tools::check(&mut rules);
+    super::collaboration::check(&mut rules);
     rules.limits();
     rules.supervision();
     rules.warnings

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Conversation, Limits, LlmConfig, Supervision, ToolConfig};
+use super::{Collaboration, Conversation, Limits, LlmConfig, Supervision, ToolConfig};
 use crate::HumanDuration;
 
 /// One agent, as its YAML file defines it.
@@ -40,6 +40,11 @@ pub struct AgentSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(dive)]
     pub tools: Vec<ToolConfig>,
+    /// How it has plans carried out by other agents, for `execution_mode: collaborative`. Without it a collaborative agent answers like
+    /// an autonomous one, and carries out steps of others' plans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub collaboration: Option<Collaboration>,
     /// Topics that wake it; `*` stands for one word, `#` for any number. `agent.input.{name}` always does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(length(max = 100))]

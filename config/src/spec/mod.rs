@@ -1,6 +1,7 @@
 //! The YAML's types. Doc comments here are the manual: they become the descriptions in the JSON Schema.
 
 mod agent;
+mod collaboration;
 mod conversation;
 mod limits;
 mod llm;
@@ -10,6 +11,7 @@ mod providers;
 mod tool;
 
 pub use agent::{AgentSpec, Idle, MissedPolicy, Mode, OverlapPolicy, Schedule};
+pub use collaboration::{Approve, Collaboration, PlanExample, ResultOf};
 pub use conversation::{Conversation, ConversationPolicy};
 pub use limits::{BudgetUsd, Limits, OnUnknown, RetryBackoff, Supervision, WhenSpent};
 pub use llm::{Api, Fallback, LlmConfig, OllamaOptions, Output, Provider, ScriptRule, ScriptedTool};

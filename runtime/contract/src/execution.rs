@@ -71,6 +71,8 @@ pub enum StepKind {
     Ask,
     /// A call of another agent.
     Agent,
+    /// What a behaviour saw of the world at a moment, so that it sees the same when it runs again.
+    Note,
 }
 
 impl StepKind {
@@ -82,6 +84,7 @@ impl StepKind {
             Self::Emit => "emit",
             Self::Ask => "ask",
             Self::Agent => "agent",
+            Self::Note => "note",
         }
     }
 
@@ -93,6 +96,7 @@ impl StepKind {
             "emit" => Some(Self::Emit),
             "ask" => Some(Self::Ask),
             "agent" => Some(Self::Agent),
+            "note" => Some(Self::Note),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub const MAX_TOPIC_BYTES: usize = 255;
 
 /// The first words of topics under which only the runtime itself speaks: what it tells of itself must not be forged.
-pub const RESERVED: [&str; 3] = ["cluster", "greenroom", "scheduled"];
+pub const RESERVED: [&str; 4] = ["cluster", "collaboration", "greenroom", "scheduled"];
 
 /// Why a topic or a pattern was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -15,6 +15,7 @@ use crate::{
     call::Calling,
     codec::{self, Damaged, Stored},
     page::List,
+    plan::NewRun,
     raw::open_or_say,
     refusal::{conflict, corrupt},
     row::NewRow,
@@ -44,6 +45,7 @@ pub(crate) struct NewWait {
     pub(crate) questions: Vec<NewQuestion>,
     pub(crate) calls: Vec<Calling>,
     pub(crate) outbox: Vec<NewRow>,
+    pub(crate) plan_run: Option<NewRun>,
 }
 
 /// A question, ready to be written.
@@ -65,6 +67,7 @@ impl NewWait {
                 .collect::<Result<_>>()?,
             calls: wait.calls.into_iter().map(Calling::prepare).collect::<Result<_>>()?,
             outbox: rows(wait.outbox)?,
+            plan_run: wait.plan_run.map(|run| NewRun::prepare(*run)).transpose()?,
         })
     }
 }

@@ -6,6 +6,7 @@ mod clarification;
 mod codec;
 mod letter;
 mod page;
+mod plan;
 pub mod postgres;
 mod raw;
 pub mod redis;

@@ -10,7 +10,7 @@ use std::{
 use greenroom_actors::{
     agent,
     allowance::Allowance,
-    caretaker::{LEASE, Vitals, dead_letters, deadlines, store_monitor, topology},
+    caretaker::{LEASE, Vitals, dead_letters, deadlines, store_monitor, stuck, topology},
     cluster::{Cluster, Face, presence, scout},
     orchestrator::Orchestrator,
     porter::porter,
@@ -105,6 +105,7 @@ impl House {
         }
         root.add(dead_letters(Arc::clone(&ports)));
         root.add(deadlines(Arc::clone(&ports)));
+        root.add(stuck(Arc::clone(&ports)));
         if world.roles.has(Role::Orchestrator) {
             root.add(caller(Arc::clone(&ports), machine.clone()));
         }

@@ -102,6 +102,11 @@ impl Gate {
         self.0.send_replace(true);
     }
 
+    /// Whether it is open.
+    pub fn is_open(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Resolves when the gate is open.
     pub(super) async fn passed(&self) {
         // The sender lives in `self`, so waiting cannot fail.

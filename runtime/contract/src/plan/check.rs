@@ -29,7 +29,7 @@ impl fmt::Display for Fault {
 
 /// Everything that is wrong with a plan of these agents. Where nothing is, every run of it comes to an end.
 pub fn check(plan: &Plan, agents: &[AgentId]) -> Vec<Fault> {
-    let mut checker = Checker { agents, known: BTreeSet::new(), faults: Vec::new() };
+    let mut checker = Checker { agents, known: BTreeSet::from([Name::task()]), faults: Vec::new() };
     match plan.steps.len() {
         0 => checker.fault("steps".to_owned(), "are none: a plan has at least one step"),
         1..=MOST_STEPS => {}
@@ -37,7 +37,8 @@ pub fn check(plan: &Plan, agents: &[AgentId]) -> Vec<Fault> {
     }
     for (place, input) in plan.inputs.iter().enumerate() {
         if !checker.known.insert(input.name.clone()) {
-            checker.fault(format!("inputs[{place}].name"), format!("{} is the name of an earlier input", input.name));
+            let what = format!("{} is the name of an earlier input, or of the task itself", input.name);
+            checker.fault(format!("inputs[{place}].name"), what);
         }
     }
     let given = checker.known.clone();
@@ -45,7 +46,7 @@ pub fn check(plan: &Plan, agents: &[AgentId]) -> Vec<Fault> {
         checker.step(plan, place, step);
         let at = format!("steps[{place}].output");
         if given.contains(&step.output) {
-            checker.fault(at, format!("{} is the name of an input of the plan", step.output));
+            checker.fault(at, format!("{} is the name of an input of the plan, or of the task itself", step.output));
         } else if let Some(other) = plan.steps[..place].iter().position(|other| clashes(other, step)) {
             let output = &step.output;
             let what = format!(
@@ -130,7 +131,6 @@ impl Checker<'_> {
             ),
             None => {
                 let known = self.known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                let known = if known.is_empty() { "nothing".to_owned() } else { known };
                 format!("{name} is neither an input of the plan nor an earlier output; known here: {known}")
             }
         };
@@ -176,11 +176,11 @@ mod tests {
             step("$topic", json!({})),
         ]});
         let expected = [
-            "inputs[1].name $topic is the name of an earlier input",
+            "inputs[1].name $topic is the name of an earlier input, or of the task itself",
             "steps[0].task is empty",
             "steps[0].agent eve is not one of the collaboration, which has ada, bob",
             "steps[0].inputs $b is the output of steps[1], which comes later; a step uses only what earlier ones put out",
-            "steps[1].inputs $c is neither an input of the plan nor an earlier output; known here: $a, $topic",
+            "steps[1].inputs $c is neither an input of the plan nor an earlier output; known here: $a, $task, $topic",
             "steps[1].depends_on $b is this step's own output",
             "steps[1].condition cannot be read as an expression: expected a `$name`, a number, a text in quotes, true, \
              false or null, at \"\"",
@@ -188,7 +188,7 @@ mod tests {
             "steps[2].deadline is 0s",
             "steps[2].retries are more than 10",
             "steps[2].output $a is the output of steps[0], too; names are unique, except of steps whose conditions differ",
-            "steps[3].output $topic is the name of an input of the plan",
+            "steps[3].output $topic is the name of an input of the plan, or of the task itself",
         ];
         assert_eq!(faults(plan), expected);
         assert_eq!(faults(json!({ "steps": [] })), ["steps are none: a plan has at least one step"]);

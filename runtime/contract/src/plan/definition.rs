@@ -46,7 +46,7 @@ pub struct PlanStep {
     /// As what it does it, in a word or two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// Which outputs of earlier steps, and inputs of the plan, it gets to see; it sees no others.
+    /// Which outputs of earlier steps, and inputs of the plan, it gets to see; it sees no others. `$task` is the task itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Variable>,
     /// The name of what it puts out. Two steps may have the same one if their conditions differ: the later that ran counts.

@@ -25,6 +25,11 @@ pub struct Name(std::sync::Arc<str>);
 pub struct InvalidName(String);
 
 impl Name {
+    /// What the task itself is known by in every plan: `$task`.
+    pub fn task() -> Self {
+        Self("task".into())
+    }
+
     /// The name without its dollar.
     pub fn bare(&self) -> &str {
         &self.0

@@ -9,4 +9,5 @@ pub mod memory;
 pub mod operator;
 pub mod reply;
 pub mod state;
+mod task;
 pub mod tool;

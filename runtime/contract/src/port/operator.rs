@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use super::task::{NewTask, PlanRunShown, RetryFrom};
 use crate::{
     BoxFuture,
     clarification::Clarification,
     event::{Event, Priority, ReplyTo},
     execution::{Execution, Failure},
-    id::{AgentId, ClarificationId, ExecutionId, NodeId, TraceId},
+    id::{AgentId, ClarificationId, ExecutionId, NodeId, PlanRunId, TraceId},
     port::state::{self, Firing},
     status::{AgentStatus, ExecutionStatus},
     topic::TopicPattern,
@@ -303,6 +304,30 @@ pub trait Operator: Send + Sync + 'static {
         answer: Value,
         by: String,
     ) -> BoxFuture<'_, Result<Clarification, Error>>;
+
+    /// Gives a coordinator a task. Durable when this returns. A plan that has faults is [`Error::Invalid`].
+    fn start_task(&self, task: NewTask) -> BoxFuture<'_, Result<Invoked, Error>>;
+
+    /// A plan run. One whose coordinator has not taken it up yet is shown as `planning`.
+    fn plan_run(&self, id: PlanRunId) -> BoxFuture<'_, Result<PlanRunShown, Error>>;
+
+    /// Says for `by` whether the plan of a run may be carried out. With `digest`, only if it is that plan.
+    fn approve_plan(
+        &self,
+        id: PlanRunId,
+        digest: Option<String>,
+        approve: bool,
+        by: String,
+    ) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Begins a run that goes on from one that has ended, with the outputs of the steps that need not be done anew: those of the
+    /// step where it begins and of all that use its output are. Without `from` it begins at whatever has no output.
+    fn retry_plan(
+        &self,
+        id: PlanRunId,
+        from: Option<RetryFrom>,
+        trace_id: TraceId,
+    ) -> BoxFuture<'_, Result<Invoked, Error>>;
 
     /// Every agent of the cluster, by name, once for each node that runs it.
     fn agents(&self) -> Vec<AgentView>;

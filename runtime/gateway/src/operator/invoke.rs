@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The longest that a caller is kept waiting.
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// How much later than asked the machine may come back before the door answers without it.
 const GRACE: Duration = Duration::from_secs(5);
 

@@ -16,12 +16,6 @@ const LATER: &[(MethodFilter, &str)] = &[
     (MethodFilter::GET, "/openapi.json"),
     (MethodFilter::GET, "/v1/executions/{id}/stream"),
     (MethodFilter::POST, "/v1/executions/{id}/retry"),
-    (MethodFilter::POST, "/v1/tasks"),
-    (MethodFilter::GET, "/v1/plans"),
-    (MethodFilter::GET, "/v1/plans/{id}"),
-    (MethodFilter::POST, "/v1/plans/{id}/approve"),
-    (MethodFilter::POST, "/v1/plans/{id}/cancel"),
-    (MethodFilter::POST, "/v1/plans/{id}/retry"),
     (MethodFilter::GET, "/v1/events"),
 ];
 

@@ -1,7 +1,7 @@
 //! The operator's HTTP API: one file for each noun, one table of routes.
 //!
 //! * `routes`: which path leads where
-//! * `health` · `tree` · `stream` · `agents` · `invoke` · `executions` · `clarifications` · `queues` · `dead_letters` · `schedules` · `traces` · `events` · `usage`
+//! * `health` · `tree` · `stream` · `agents` · `invoke` · `executions` · `clarifications` · `queues` · `dead_letters` · `tasks` · `plans` · `schedules` · `traces` · `events` · `usage`
 //! * `registry`: agents as the list shows them; `cursor`, `settled`: what the stream tells, and where a reader is
 //! * `states`, `moving`, `archive`: agents' states, looked at, set back, and as documents that leave and come
 //! * `later`: paths that are promised and not built yet (501)
@@ -19,6 +19,9 @@ mod invoke;
 mod later;
 mod moving;
 mod nodes;
+mod plans;
+#[cfg(test)]
+mod plans_tests;
 mod queues;
 mod redact;
 mod registry;
@@ -31,6 +34,7 @@ mod states_tests;
 mod stream;
 #[cfg(test)]
 mod stream_tests;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod traces;

@@ -10,8 +10,8 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    agents, clarifications, dead_letters, events, executions, health, invoke, later, moving, nodes, queues, schedules,
-    states, stream, traces, tree, usage,
+    agents, clarifications, dead_letters, events, executions, health, invoke, later, moving, nodes, plans, queues,
+    schedules, states, stream, tasks, traces, tree, usage,
 };
 use crate::{
     Doors,
@@ -48,6 +48,13 @@ pub(crate) fn routes() -> Router<Arc<Doors>> {
         .route("/v1/dead-letters", get(dead_letters::list))
         .route("/v1/dead-letters/{id}", get(dead_letters::show).delete(dead_letters::purge))
         .route("/v1/dead-letters/{id}/replay", post(dead_letters::replay))
+        .route("/v1/tasks", post(tasks::start))
+        .route("/v1/plans", get(plans::list))
+        .route("/v1/plans/{id}", get(plans::show))
+        .route("/v1/plans/{id}/approve", post(plans::approve))
+        .route("/v1/plans/{id}/cancel", post(plans::cancel))
+        .route("/v1/plans/{id}/retry", post(plans::retry))
+        .route("/v1/plans/{id}/stream", get(plans::stream))
         .route("/v1/schedules", get(schedules::list))
         .route("/v1/schedules/{id}", get(schedules::show))
         .route("/v1/schedules/{id}/trigger", post(schedules::trigger))

@@ -14,10 +14,10 @@ use greenroom_contract::{
     AgentId, BoxFuture, Clock, Event, NodeId, TraceId,
     clarification::Clarification,
     execution::{Execution, Failure},
-    id::{ClarificationId, ExecutionId},
+    id::{ClarificationId, ExecutionId, PlanRunId},
     port::operator::{
-        self, AgentView, Health, HealthStatus, Invocation, Invoked, NodeView, Operator, ScheduleShown, ScheduleView,
-        Scope,
+        self, AgentView, Health, HealthStatus, Invocation, Invoked, NewTask, NodeView, Operator, PlanRunShown,
+        RetryFrom, ScheduleShown, ScheduleView, Scope,
     },
     status::{AgentStatus, ExecutionStatus},
     tree::{Feed, NodeTree, Table, Tree},
@@ -76,6 +76,7 @@ pub(crate) struct FakeOperator {
     pub(crate) mood: Mutex<Mood>,
     pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) invocations: Mutex<Vec<Invocation>>,
+    pub(crate) tasks: Mutex<Vec<NewTask>>,
     /// How an execution is when it is waited for.
     pub(crate) outcome: Mutex<Option<ExecutionStatus>>,
     pub(crate) down: Mutex<bool>,
@@ -99,6 +100,7 @@ impl FakeOperator {
             mood: Mutex::default(),
             events: Mutex::default(),
             invocations: Mutex::default(),
+            tasks: Mutex::default(),
             outcome: Mutex::default(),
             down: Mutex::default(),
             entered: Notify::new(),
@@ -121,7 +123,7 @@ impl FakeOperator {
         *self.mood.lock().unwrap() = mood;
     }
 
-    async fn feel(&self) -> Result<(), operator::Error> {
+    pub(super) async fn feel(&self) -> Result<(), operator::Error> {
         self.entered.notify_one();
         let mood = *self.mood.lock().unwrap();
         match mood {
@@ -185,6 +187,36 @@ impl Operator for FakeOperator {
             self.feel().await?;
             Ok(Clarification { answer: Some(answer), answered_by: Some(by), ..question(clarification) })
         })
+    }
+
+    fn start_task(&self, task: NewTask) -> BoxFuture<'_, Result<Invoked, operator::Error>> {
+        Box::pin(self.take_task(task))
+    }
+
+    fn plan_run(&self, id: PlanRunId) -> BoxFuture<'_, Result<PlanRunShown, operator::Error>> {
+        Box::pin(self.show_plan_run(id))
+    }
+
+    fn approve_plan(
+        &self,
+        id: PlanRunId,
+        digest: Option<String>,
+        approve: bool,
+        by: String,
+    ) -> BoxFuture<'_, Result<(), operator::Error>> {
+        let what = format!("{id} {} {approve} {by}", digest.unwrap_or_default());
+        self.verbs.lock().unwrap().push(("approve", what));
+        Box::pin(self.feel())
+    }
+
+    fn retry_plan(
+        &self,
+        id: PlanRunId,
+        from: Option<RetryFrom>,
+        trace_id: TraceId,
+    ) -> BoxFuture<'_, Result<Invoked, operator::Error>> {
+        self.verbs.lock().unwrap().push(("retry", format!("{id} {from:?}")));
+        Box::pin(self.begin_anew(trace_id))
     }
 
     fn agents(&self) -> Vec<AgentView> {

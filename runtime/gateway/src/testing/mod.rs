@@ -4,6 +4,7 @@ mod bus;
 mod calls;
 mod clarifications;
 mod house;
+mod plan_runs;
 mod samples;
 mod slack;
 mod states;

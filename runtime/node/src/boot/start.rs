@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use greenroom_actors::{
     agent,
     allowance::{Allowance, spent_today},
-    caretaker::{LEASE, Vitals, dead_letters, deadlines, housekeeping, store_monitor, topology},
+    caretaker::{LEASE, Vitals, dead_letters, deadlines, housekeeping, store_monitor, stuck, topology},
     cluster::{Cluster, Face, presence, scout},
     lifecycle::lifecycle,
     orchestrator::{Orchestrator, rounds},
@@ -145,6 +145,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     if roles.has(Role::Orchestrator) {
         root.add(dead_letters(Arc::clone(&ports)));
         root.add(deadlines(Arc::clone(&ports)));
+        root.add(stuck(Arc::clone(&ports)));
         root.add(caller(Arc::clone(&ports), orchestrator.clone()));
         if let Some(retention) = config.retention {
             root.add(housekeeping(Arc::clone(&ports), retention));

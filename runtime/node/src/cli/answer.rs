@@ -65,12 +65,21 @@ pub(super) fn list(client: &Client, agent: Option<&str>, as_json: bool) -> Resul
 /// The questions of an execution, on which it waits.
 pub(super) fn of(client: &Client, execution: &str) -> Result<(), Exit> {
     let list = client.get(&format!("/v1/clarifications?status=open&execution_id={}", encoded(execution)))?;
-    for one in list["items"].as_array().into_iter().flatten() {
+    match list["items"].as_array().is_some_and(Vec::is_empty) {
+        // A coordinator waits for those who carry out its plan.
+        true => tell(&client.get(&format!("/v1/plans/{}", encoded(execution)))?["questions"]),
+        false => tell(&list["items"]),
+    }
+    Ok(())
+}
+
+/// Says what is asked, and how it is answered.
+pub(super) fn tell(questions: &Value) {
+    for one in questions.as_array().into_iter().flatten() {
         let word = |key: &str| one[key].as_str().unwrap_or_default();
         output::note(format_args!("? {}", output::plain(word("user_guidance")).replace('\n', "\n  ")));
         output::note(format_args!("  greenroom answer {} {}", word("clarification_id"), wanted(one)));
     }
-    Ok(())
 }
 
 /// What an answer may be.

@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use greenroom_config::Roles;
 
+pub(super) use super::args_plans::{Import, PlanTask, Plans};
+
 /// A runtime for LLM agents in which every agent is a supervised actor with its own mailbox.
 #[derive(Debug, Parser)]
 #[command(name = "greenroom", version, arg_required_else_help = true, after_help = EXAMPLES)]
@@ -124,6 +126,12 @@ pub(super) enum Verb {
         /// Only questions of this agent.
         #[arg(long, conflicts_with = "id")]
         agent: Option<String>,
+    },
+    /// Runs of plans, newest first; or start, show, approve, cancel, retry one.
+    Plans {
+        /// What to do.
+        #[command(subcommand)]
+        verb: Option<Plans>,
     },
     /// What agents spent on models, today (UTC) or since a moment.
     Usage {

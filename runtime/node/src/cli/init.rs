@@ -5,11 +5,13 @@ use std::path::Path;
 use super::{exit::Exit, output};
 
 /// The sample agents, as they stand in the repository.
-const SAMPLES: [(&str, &str); 8] = [
+const SAMPLES: [(&str, &str); 10] = [
     ("assistant.yaml", include_str!("../../../../config/agents/assistant.yaml")),
     ("customer-support.yaml", include_str!("../../../../config/agents/customer-support.yaml")),
     ("daily-report.yaml", include_str!("../../../../config/agents/daily-report.yaml")),
     ("data-analyst.yaml", include_str!("../../../../config/agents/data-analyst.yaml")),
+    ("editor.yaml", include_str!("../../../../config/agents/editor.yaml")),
+    ("editorial.yaml", include_str!("../../../../config/agents/editorial.yaml")),
     ("researcher.yaml", include_str!("../../../../config/agents/researcher.yaml")),
     ("system-monitor.yaml", include_str!("../../../../config/agents/system-monitor.yaml")),
     ("triage.yaml", include_str!("../../../../config/agents/triage.yaml")),

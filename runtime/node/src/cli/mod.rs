@@ -4,6 +4,7 @@
 
 mod answer;
 mod args;
+mod args_plans;
 mod check;
 mod client;
 mod dead_letters;
@@ -16,12 +17,14 @@ mod logs;
 mod migrate;
 mod nodes;
 mod output;
+mod plans;
 mod run;
 mod schedules;
 mod selftest;
 mod servers;
 mod show;
 mod state;
+mod timeline;
 mod up;
 mod usage;
 mod watch;

@@ -12,7 +12,7 @@ use super::{
     client::Client,
     dead_letters, doctor, executions,
     exit::Exit,
-    init, invoke, logs, migrate, nodes, output, schedules, selftest, show, state, up, usage,
+    init, invoke, logs, migrate, nodes, output, plans, schedules, selftest, show, state, up, usage,
 };
 
 /// Runs what the command line asks for.
@@ -57,6 +57,7 @@ fn run(cli: Cli) -> Result<ExitCode, Exit> {
         Verb::Executions { id: None, agent, status } => executions::list(&ask()?, agent, status, json)?,
         Verb::Answer { id: Some(id), answer: Some(text), by, .. } => answer::answer(&ask()?, &id, &text, &by, json)?,
         Verb::Answer { agent, .. } => answer::list(&ask()?, agent.as_deref(), json)?,
+        Verb::Plans { verb } => plans::run(&ask()?, verb, json)?,
         Verb::Schedules { verb } => schedules::run(&ask()?, verb, json)?,
         Verb::Usage { since, agent } => usage::usage(&ask()?, since.as_deref(), agent.as_deref(), json)?,
         Verb::State(verb) => state::run(&ask()?, verb, json)?,

@@ -17,7 +17,7 @@ use super::{
     columns::{Columns, int4},
     fault::Job,
     options::Now,
-    row,
+    plan_runs, row,
     store::PostgresState,
 };
 use crate::{
@@ -116,13 +116,21 @@ async fn ask(conn: &mut PgConnection, fence: Fence, wait: &NewWait, now: Now) ->
          SELECT $2, s.execution, s.attempt, s.seq, $6, $7, 'open', now_ms($1), now_ms($1) + $8, $9 FROM steps s \
          WHERE s.execution = $3 AND s.attempt = $4 AND s.seq = $5 AND s.status IN ('intended', 'unknown') \
          ON CONFLICT (id) DO UPDATE SET id = excluded.id";
+    const ENDED: &str = "SELECT 1 FROM clarifications WHERE id = $1 AND status <> 'open'";
     const WAIT: &str = "UPDATE executions SET status = 'waiting' WHERE seq = $1";
     const GO_ON: &str = "UPDATE executions SET status = 'queued', available_at = now_ms($2) WHERE seq = $1";
     let id = fence.execution.as_bytes().as_slice();
     let held = sqlx::query(HOLD).bind(id).bind(int(fence.epoch)).fetch_optional(&mut *conn).await?;
     let Some(held) = held else { return Err(Error::Fenced.into()) };
     let (execution, agent, attempt): (i64, &str, u32) = (held.get_at(0)?, held.get_at(1)?, held.small(2)?);
+    let mut was_answered = false;
     for question in &wait.questions {
+        // One that was asked before may have been answered while the execution was at work for the sake of a call.
+        let ended = sqlx::query(ENDED).bind(question.id(fence, attempt).as_bytes().as_slice());
+        if ended.fetch_optional(&mut *conn).await?.is_some() {
+            was_answered = true;
+            continue;
+        }
         let done = sqlx::query(ASK)
             .bind(now)
             .bind(question.id(fence, attempt).as_bytes().as_slice())
@@ -143,7 +151,10 @@ async fn ask(conn: &mut PgConnection, fence: Fence, wait: &NewWait, now: Now) ->
     for row in &wait.outbox {
         row::insert(row, conn, now).await?;
     }
-    match has_ended {
+    if let Some(plan_run) = &wait.plan_run {
+        plan_runs::write(conn, fence.execution, plan_run, now).await?;
+    }
+    match has_ended || was_answered {
         true => sqlx::query(GO_ON).bind(execution).bind(now).execute(conn).await?,
         false => sqlx::query(WAIT).bind(execution).execute(conn).await?,
     };

@@ -9,7 +9,7 @@ use greenroom_contract::{
         memory::Remember,
         state::{Conclusion, Finish, OutboxId, Result},
     },
-    status::ExecutionStatus,
+    status::{ExecutionStatus, PlanRunStatus},
 };
 use sqlx::PgConnection;
 
@@ -23,6 +23,7 @@ use super::{
     fault::{Fault, Job},
     journal::verdict,
     options::Now,
+    plan_runs,
     relay::HANDED_MS,
     settling::{Outcomes, Settling},
     store::PostgresState,
@@ -31,6 +32,7 @@ use super::{
 use crate::{
     call::CallEnd,
     codec,
+    plan::{NewRun, of_execution},
     refusal::{conflict, corrupt, int},
     row::NewRow,
 };
@@ -65,7 +67,7 @@ pub(super) async fn finish(
     finish: Finish,
     node: Option<NodeId>,
 ) -> Result<Vec<Option<OutboxId>>> {
-    let Finish { conclusion, settle, checkpoint, outbox, call, remembers } = finish;
+    let Finish { conclusion, settle, checkpoint, outbox, call, remembers, plan_run } = finish;
     let mut rows = Vec::with_capacity(outbox.len());
     for outgoing in outbox {
         let row = NewRow::outgoing(outgoing)?;
@@ -82,23 +84,32 @@ pub(super) async fn finish(
         remembers,
     };
     let answers = call.as_ref().map(CallEnd::prepare).transpose()?;
-    if !request.end.dead && answers.is_none() {
+    let plan_run = plan_run.map(|run| NewRun::prepare(*run)).transpose()?;
+    let closes = request.end.failure.is_some() && request.end.status != ExecutionStatus::Queued.as_str();
+    if !closes && answers.is_none() && plan_run.is_none() {
         let lane = store.lane(key(fence.execution.as_bytes()));
         return lane.ask(|reply| Waiting::Finish(Box::new(Ask { request, reply }))).await;
     }
-    let (request, answers) = (Arc::new([request]), Arc::new(answers));
+    let (request, rest) = (Arc::new([request]), Arc::new((answers, plan_run)));
     let keys = request[0].keys();
     let call = calling::<Vec<Option<OutboxId>>, _>(move |conn, now| {
-        let (request, answers) = (Arc::clone(&request), Arc::clone(&answers));
+        let (request, rest) = (Arc::clone(&request), Arc::clone(&rest));
         Box::pin(async move {
             let mut leased = Vec::new();
             for answer in write(request.as_slice(), conn, now).await? {
                 leased = answer?;
             }
-            if let Some(failure) = request[0].end.failure.as_ref().filter(|_| request[0].end.dead) {
-                dead::bury(conn, request[0].fence.execution, failure, now).await?;
+            let (answers, plan_run) = &*rest;
+            let execution = request[0].fence.execution;
+            match plan_run {
+                Some(plan_run) => plan_runs::write(conn, execution, plan_run, now).await?,
+                None if closes => plan_runs::close(conn, execution, request[0].end.run_status(), now).await?,
+                None => {}
             }
-            if let Some(answers) = &*answers {
+            if let Some(failure) = request[0].end.failure.as_ref().filter(|_| request[0].end.dead) {
+                dead::bury(conn, execution, failure, now).await?;
+            }
+            if let Some(answers) = answers {
                 calls::end(conn, answers, now).await?;
             }
             Ok(leased)
@@ -130,6 +141,13 @@ impl End {
                 other => Err(conflict(format!("an execution does not end without success as {other}"))),
             },
         }
+    }
+}
+
+impl End {
+    /// How the plan run ends whose coordinator ends so.
+    fn run_status(&self) -> PlanRunStatus {
+        of_execution(if self.dead { ExecutionStatus::Failed } else { ExecutionStatus::Cancelled })
     }
 }
 
@@ -243,6 +261,7 @@ pub(super) async fn cancel(store: &PostgresState, execution: ExecutionId, failur
                 .await?;
             if cancelled.rows_affected() > 0 {
                 clarifications::cancel(conn, execution, now).await?;
+                plan_runs::close(conn, execution, PlanRunStatus::Cancelled, now).await?;
                 calls::end_without_answer(conn, execution, ExecutionStatus::Cancelled, &failure, now).await?;
                 return Ok(true);
             }

@@ -28,6 +28,7 @@ mod lanes;
 mod memory;
 mod nodes;
 mod options;
+mod plan_runs;
 mod queries;
 mod readers;
 mod relay;

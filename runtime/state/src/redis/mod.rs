@@ -12,6 +12,7 @@ mod calls;
 mod clarifications;
 mod entry;
 mod near;
+mod plan_runs;
 mod schedules;
 mod states;
 mod tier;

@@ -14,6 +14,7 @@ use super::{
     columns::Word,
     job::{Job, refuse, run},
     journal::hold,
+    plan_runs,
     store::SqliteState,
 };
 use crate::{
@@ -102,8 +103,15 @@ fn ask(conn: &Connection, fence: Fence, wait: &NewWait, now: i64) -> Job<()> {
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING";
     const WAIT: &str = "UPDATE executions SET status = 'waiting' WHERE seq = ?1";
     const GO_ON: &str = "UPDATE executions SET status = 'queued', available_at = ?2 WHERE seq = ?1";
+    const ENDED: &str = "SELECT 1 FROM clarifications WHERE id = ?1 AND status <> 'open'";
     let held = hold(conn, fence)?;
+    let mut was_answered = false;
     for question in &wait.questions {
+        // One that was asked before may have been answered while the execution was at work for the sake of a call.
+        if conn.prepare_cached(ENDED)?.exists([question.id(fence, held.attempt).as_bytes()])? {
+            was_answered = true;
+            continue;
+        }
         if !conn.prepare_cached(STEP)?.exists(params![held.seq, held.attempt, question.seq])? {
             return refuse(no_step(question.seq, held.attempt));
         }
@@ -125,7 +133,10 @@ fn ask(conn: &Connection, fence: Fence, wait: &NewWait, now: i64) -> Job<()> {
     for row in &wait.outbox {
         row.insert(conn, None, now)?;
     }
-    match has_ended {
+    if let Some(plan_run) = &wait.plan_run {
+        plan_runs::write(conn, &held, plan_run, now)?;
+    }
+    match has_ended || was_answered {
         true => run(conn, GO_ON, params![held.seq, now])?,
         false => run(conn, WAIT, [held.seq])?,
     };

@@ -16,13 +16,14 @@ use super::{
     dead,
     job::{Job, run},
     journal::{Held, Settling, hold},
-    memory,
+    memory, plan_runs,
     store::SqliteState,
     undelivered,
 };
 use crate::{
     call::CallEnd,
     codec::{self, Stored},
+    plan::{NewRun, of_execution},
     refusal::{conflict, corrupt},
     row::NewRow,
 };
@@ -42,10 +43,11 @@ pub(super) async fn finish(
     node: Option<NodeId>,
 ) -> Result<Vec<Option<OutboxId>>> {
     let now = store.now();
-    let Finish { conclusion, settle, checkpoint, outbox, call, remembers } = finish;
+    let Finish { conclusion, settle, checkpoint, outbox, call, remembers, plan_run } = finish;
     let end = End::prepare(conclusion)?;
     let settle = settle.map(Settling::prepare).transpose()?;
     let checkpoint = checkpoint.map(checkpoint::Prepared::new).transpose()?;
+    let plan_run = plan_run.map(|run| NewRun::prepare(*run)).transpose()?;
     let call = call.as_ref().map(CallEnd::prepare).transpose()?;
     let outbox = outbox.into_iter().map(NewRow::outgoing).collect::<Result<Vec<_>>>()?;
     store
@@ -65,6 +67,9 @@ pub(super) async fn finish(
             }
             for remember in &remembers {
                 memory::write(remember, conn, &held, now)?;
+            }
+            if let Some(plan_run) = &plan_run {
+                plan_runs::write(conn, &held, plan_run, now)?;
             }
             end.write(conn, fence.execution, &held, now)?;
             if let Some(call) = &call {
@@ -108,6 +113,7 @@ impl End {
             }
             Self::Ended { status, failure } => {
                 run(conn, ENDED, params![held.seq, status.as_str(), now, failure.code, failure.message])?;
+                plan_runs::close(conn, id, of_execution(*status), now)?;
                 if *status != ExecutionStatus::Cancelled {
                     dead::bury(conn, id, held, failure, now)?;
                 }
@@ -127,6 +133,7 @@ pub(super) async fn cancel(store: &SqliteState, execution: ExecutionId, failure:
             let cancelled = run(conn, SQL, params![execution.as_bytes(), now, failure.code, failure.message])?;
             if cancelled > 0 {
                 clarifications::cancel(conn, execution, now)?;
+                plan_runs::close(conn, execution, of_execution(ExecutionStatus::Cancelled), now)?;
                 calls::end_without_answer(conn, execution, ExecutionStatus::Cancelled, &failure, now)?;
                 return Ok(true);
             }

@@ -18,6 +18,7 @@ mod job;
 mod journal;
 mod memory;
 mod nodes;
+mod plan_runs;
 mod queries;
 mod relay;
 mod row;

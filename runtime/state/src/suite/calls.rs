@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use greenroom_contract::{
-    Event, ExecutionId, ReplyTo,
+    ClarificationId, Event, ExecutionId, ReplyTo,
     call::{self, CallResult},
     clarification::Question,
     execution::{Claimed, Effect, Failure, Intended, StepKind},
     money::MicroUsd,
-    port::state::{Asked, Conclusion, Error, Finish, NewCall, Outgoing, Wait},
-    status::{ExecutionStatus, Purpose, StepStatus},
+    port::state::{Asked, Conclusion, Decision, Error, Finish, NewCall, Outgoing, Wait},
+    status::{ClarificationStatus, ExecutionStatus, Purpose, StepStatus},
 };
 use serde_json::json;
 
@@ -204,6 +204,37 @@ pub async fn a_question_and_a_call_stand_side_by_side(stage: Stage) {
     assert_eq!(ended, [StepStatus::Intended, StepStatus::Settled]);
     stage.state.wait(again.fence, Wait { questions: asked(), ..Wait::default() }).await.unwrap();
     assert!(stage.claim(&support, &here, 10).await.is_empty());
+}
+
+/// While the execution is at work for the sake of a call, a person answers: it goes on at once, and does not wait for what was
+/// said before it waited.
+pub async fn an_answer_counts_while_the_execution_is_at_work(stage: Stage) {
+    let (support, here) = (agent("support"), node("here"));
+    let running = stage.running(&support, &here).await;
+    for (seq, kind) in [(0, StepKind::Ask), (1, StepKind::Agent), (2, StepKind::Agent)] {
+        let intend = Intended { kind, effect: Effect::Keyed, ..tool_call(&running, seq) };
+        stage.state.journal(running.fence, None, Some(intend)).await.unwrap();
+    }
+    let asked = || vec![Asked { seq: 0, purpose: Purpose::Tool, question: Question::input("Who?") }];
+    let calls = |seqs: &[u32]| seqs.iter().map(|seq| new_call(&running, *seq)).collect::<Vec<_>>();
+    let first = Wait { questions: asked(), calls: calls(&[1, 2]), ..Wait::default() };
+    stage.state.wait(running.fence, first).await.unwrap();
+    let helping = taken(&stage, &[new_call(&running, 1).execution()]).await.remove(0);
+    stage.state.finish(helping.fence, answers(&helping, "me")).await.unwrap();
+    let again = stage.claim_one(&support, &here).await;
+    let id = ClarificationId::of(running.fence.execution, 1, 0);
+    let decision = Decision {
+        status: ClarificationStatus::Answered,
+        answer: Some(json!("ann")),
+        by: "ann".to_owned(),
+        step: (StepStatus::Settled, json!({ "content": "ann" })),
+        outbox: Vec::new(),
+    };
+    stage.state.decide(id, decision).await.unwrap();
+    let second = Wait { questions: asked(), calls: calls(&[2]), ..Wait::default() };
+    stage.state.wait(again.fence, second).await.unwrap();
+    let last = stage.claim_one(&support, &here).await;
+    assert_eq!(last.journal[0].status, StepStatus::Settled);
 }
 
 /// A call needs a step of the claimed attempt, and a queue of the agent that is called.

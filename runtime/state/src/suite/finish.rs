@@ -125,6 +125,7 @@ pub async fn a_finish_is_all_or_nothing(stage: Stage) {
         outbox: vec![told],
         call: None,
         remembers: vec![Remember { key: "city".to_owned(), text: Some("Oslo".to_owned()) }],
+        plan_run: None,
     };
     let refused = stage.state.finish(claimed.fence, finish.clone()).await;
     assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");

@@ -133,6 +133,7 @@ macro_rules! state_suite {
             a_call_ends_with_whatever_became_of_the_other
             what_nobody_waits_for_is_stale
             a_question_and_a_call_stand_side_by_side
+            an_answer_counts_while_the_execution_is_at_work
             a_call_without_a_step_is_refused
             an_execution_waits_and_goes_on_with_the_answer
             a_step_whose_outcome_is_unknown_asks_too
@@ -146,6 +147,12 @@ macro_rules! state_suite {
             only_a_step_under_way_asks
             a_question_keeps_the_order
             questions_are_deleted_with_their_execution
+            a_plan_run_is_written_and_shown
+            plan_runs_are_listed
+            a_plan_run_is_written_with_the_wait_and_with_the_end
+            a_plan_run_ends_with_its_execution
+            a_stuck_plan_run_is_told_of_once
+            a_plan_run_is_deleted_with_its_execution
             the_store_says_that_it_can_write
         }
     };

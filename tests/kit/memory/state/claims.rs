@@ -224,6 +224,7 @@ impl Tables {
         self.rows[number].epoch += 1;
         self.end_call(CallResult::failed(id, ExecutionStatus::Cancelled, failure.clone()), now);
         self.end(number, ExecutionStatus::Cancelled, Some(failure), now);
+        self.close_plan_run(number, now);
         let open = |asked: &&mut Clarification| asked.execution_id == id && asked.status == ClarificationStatus::Open;
         let mut told = Vec::new();
         for asked in self.questions.iter_mut().filter(open) {

@@ -88,7 +88,14 @@ impl Tables {
             return Err(Error::NotFound { what: format!("step {} of attempt {attempt}", call.seq) });
         }
         let mut new = Vec::new();
+        let mut was_answered = false;
         for asked in wait.questions {
+            let id = ClarificationId::of(fence.execution, attempt, asked.seq);
+            // One that was asked before may have been answered while the execution was at work for the sake of a call.
+            if self.questions.iter().any(|old| old.id == id && old.status != ClarificationStatus::Open) {
+                was_answered = true;
+                continue;
+            }
             let is_it = |step: &&greenroom_contract::execution::Step| (step.attempt, step.seq) == (attempt, asked.seq);
             if row
                 .steps
@@ -98,7 +105,6 @@ impl Tables {
             {
                 return Err(Error::NotFound { what: format!("step {} of attempt {attempt}", asked.seq) });
             }
-            let id = ClarificationId::of(fence.execution, attempt, asked.seq);
             let millis = |secs: u64| i64::try_from(secs.saturating_mul(1000)).unwrap_or(i64::MAX);
             new.push(Clarification {
                 id,
@@ -122,7 +128,10 @@ impl Tables {
         }
         new.retain(|asked| self.questions.iter().all(|old| old.id != asked.id));
         self.questions.extend(new);
-        let has_ended = self.open_calls(number, wait.calls, now);
+        if let Some(plan_run) = wait.plan_run {
+            self.write_plan_run(number, *plan_run, now);
+        }
+        let has_ended = self.open_calls(number, wait.calls, now) || was_answered;
         wait.outbox.into_iter().for_each(|outgoing| self.send(outgoing, None, now));
         let row = &mut self.rows[number];
         row.status = if has_ended { ExecutionStatus::Queued } else { ExecutionStatus::Waiting };

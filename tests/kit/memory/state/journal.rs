@@ -114,7 +114,7 @@ impl Tables {
 
     pub(super) fn finish(&mut self, fence: Fence, finish: Finish, now: i64) -> Result<()> {
         let number = self.hold(fence)?;
-        let Finish { conclusion, settle, checkpoint, outbox, call, remembers } = finish;
+        let Finish { conclusion, settle, checkpoint, outbox, call, remembers, plan_run } = finish;
         if let Some(settle) = &settle {
             self.may_settle(number, settle)?;
         }
@@ -144,6 +144,9 @@ impl Tables {
                 None => drop(self.memories.remove(&key)),
             }
         }
+        if let Some(plan_run) = plan_run {
+            self.write_plan_run(number, *plan_run, now);
+        }
         if let Some(result) = call {
             self.end_call(result, now);
         }
@@ -161,6 +164,7 @@ impl Tables {
             }
             Conclusion::Ended { status, failure } => {
                 self.end(number, status, Some(failure.clone()), now);
+                self.close_plan_run(number, now);
                 if status != ExecutionStatus::Cancelled {
                     self.bury_execution(number, failure, now);
                 }

@@ -8,6 +8,7 @@ mod clarifications;
 mod journal;
 mod letters;
 mod outbox;
+mod plan_runs;
 mod schedules;
 mod shown;
 mod states;

@@ -94,6 +94,7 @@ impl Tables {
         }
         self.reservations.remove(&id);
         self.questions.retain(|asked| asked.execution_id != id);
+        self.plan_runs.retain(|(run, _)| run.execution_id != id);
         self.calls.retain(|_, call| call.caller != id);
         self.swept.insert(id, now);
     }

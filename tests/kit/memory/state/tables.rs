@@ -6,6 +6,7 @@ use greenroom_contract::{
     AgentId, Event, EventId, ExecutionId, NodeId, ReplyTo, TraceId,
     clarification::Clarification,
     execution::{Failure, Fence, Step},
+    plan::PlanRun,
     port::{
         llm::Message,
         state::{CheckpointKey, Error, Outgoing, Reservation, Result, Spent},
@@ -41,6 +42,8 @@ pub(super) struct Tables {
     pub(super) questions: Vec<Clarification>,
     /// By the execution that is to answer.
     pub(super) calls: BTreeMap<ExecutionId, Call>,
+    /// In the order in which they were first written, with when it was told that they are stuck.
+    pub(super) plan_runs: Vec<(PlanRun, Option<i64>)>,
     pub(super) schedules: BTreeMap<AgentId, Schedule>,
     /// By agent and time.
     pub(super) firings: BTreeMap<(AgentId, i64), Fired>,

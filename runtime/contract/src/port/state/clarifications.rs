@@ -10,6 +10,7 @@ use crate::{
     execution::Fence,
     id::{AgentId, ClarificationId, ExecutionId},
     page::{Page, PageRequest},
+    plan::NewPlanRun,
     status::{ClarificationStatus, Purpose, StepStatus},
 };
 
@@ -24,6 +25,8 @@ pub struct Wait {
     pub reply_to: Option<ReplyTo>,
     /// Events and replies to send.
     pub outbox: Vec<Outgoing>,
+    /// How far the plan run is, where a coordinator waits.
+    pub plan_run: Option<Box<NewPlanRun>>,
 }
 
 /// A question on its way into the store.

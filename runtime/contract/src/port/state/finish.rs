@@ -9,6 +9,7 @@ use crate::{
     call::CallResult,
     execution::{Failure, Settled},
     id::AgentId,
+    plan::NewPlanRun,
     port::{llm::Message, memory::Remember},
     status::ExecutionStatus,
 };
@@ -28,12 +29,22 @@ pub struct Finish {
     pub call: Option<CallResult>,
     /// What the agent is to keep in mind, in order: of two under one key the later counts.
     pub remembers: Vec<Remember>,
+    /// How the plan run ended, where a coordinator ends.
+    pub plan_run: Option<Box<NewPlanRun>>,
 }
 
 impl Finish {
     /// An end that leaves nothing behind.
     pub fn of(conclusion: Conclusion) -> Self {
-        Self { conclusion, settle: None, checkpoint: None, outbox: Vec::new(), call: None, remembers: Vec::new() }
+        Self {
+            conclusion,
+            settle: None,
+            checkpoint: None,
+            outbox: Vec::new(),
+            call: None,
+            remembers: Vec::new(),
+            plan_run: None,
+        }
     }
 }
 

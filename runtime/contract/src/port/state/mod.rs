@@ -18,6 +18,7 @@ mod finish;
 mod inbox;
 mod nodes;
 mod outbox;
+mod plan_runs;
 mod questions;
 mod schedules;
 mod states;
@@ -32,6 +33,7 @@ pub use finish::{Checkpoint, CheckpointKey, Conclusion, Finish, NewCheckpoint};
 pub use inbox::{Accepted, Arrival, Claim, LEFT_TO_THE_QUEUE, Release};
 pub use nodes::NodeLease;
 pub use outbox::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Submission, Submitted};
+pub use plan_runs::PlanRuns;
 pub use questions::{DeadLetterFilter, ExecutionFilter, NewDeadLetter, Replayed, Spent, USAGE_BUCKET_MS};
 pub use schedules::{
     Fire, Firing, IfBusy, MOST_AT_WORK, MOST_WAITING, NewFiring, ScheduleRow, Scheduled, Schedules, SetSchedule,

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{
     Accepted, AgentStates, Arrival, Calls, Checkpoint, CheckpointKey, Claim, Clarifications, DeadLetterFilter,
-    ExecutionFilter, Finish, NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release,
-    Replayed, Reservation, Reserved, Result, Schedules, Spent, Submission, Submitted, Swept,
+    ExecutionFilter, Finish, NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, PlanRuns,
+    Release, Replayed, Reservation, Reserved, Result, Schedules, Spent, Submission, Submitted, Swept,
 };
 use crate::{
     BoxFuture,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The store.
-pub trait State: AgentStates + Calls + Clarifications + Schedules {
+pub trait State: AgentStates + Calls + Clarifications + PlanRuns + Schedules {
     // doors and outbox
 
     /// Takes a command or event in by a door: its outbox row is durable when this returns. A submission with an

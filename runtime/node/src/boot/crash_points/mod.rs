@@ -10,6 +10,7 @@ mod bus;
 mod calls;
 mod clarifications;
 mod outfit;
+mod plan_runs;
 mod replies;
 mod schedules;
 mod state;
