@@ -6,7 +6,7 @@ use greenroom_config::AgentSpec;
 use greenroom_contract::{
     BoxFuture, Clock, NodeId,
     execution::Failure,
-    port::{bus::Bus, llm::Llm, state::State, tool::Toolset},
+    port::{bus::Bus, llm::Llm, reply::Signs, state::State, tool::Toolset},
     tree::Table,
 };
 use tokio::runtime::Handle;
@@ -40,6 +40,8 @@ pub struct Ports {
     /// Where executions run: on threads of their own, so that one that does not give its thread back is in the way of no
     /// shell, no door and no relay. In tests with paused time it is the runtime of everything.
     pub executions: Handle,
+    /// Shows people that an agent is at work for them.
+    pub signs: Arc<dyn Signs>,
     /// Our lease in the store.
     pub lease: Arc<Lease>,
     /// Watches over every execution.

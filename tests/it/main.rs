@@ -30,6 +30,7 @@ mod shutdown;
 mod sim;
 mod slack_door;
 mod slack_questions;
+mod slack_replies;
 mod spinning;
 mod stand;
 mod supervision;

@@ -160,6 +160,9 @@ async fn a_question_is_a_card_and_only_who_asked_may_click(stand: Stand) {
     let (_, path) = stand.slack.press(&node, "U1", n, &buttons[1]).await;
     let told = stand.told(&path).await;
     assert!(told["text"].as_str().unwrap_or_default().contains("*Ship* · answered by <@U1>"), "{told}");
+    let signs: Vec<String> = stand.slack.signs().iter().map(|sign| sign.body["status"].to_string()).collect();
+    assert!(signs.contains(&"\"processing\"".to_owned()) && signs.contains(&"\"suspended\"".to_owned()), "{signs:?}");
+    assert_eq!(signs.last().map(String::as_str), Some("\"active\""), "{signs:?}");
     assert_eq!(stand.model.calls(), 2);
     assert_eq!((stand.posts("Ship *it*?").len(), stand.posts("Done:").len()), (1, 1));
     assert!(node.stop().await.success());

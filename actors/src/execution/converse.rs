@@ -54,7 +54,11 @@ async fn converse(context: &mut Context) -> Result<Value, Trouble> {
             idempotency_key: String::new(),
             silence: limits.silence.0,
         };
-        let response = context.ask(request).await?;
+        // A form is for a program, not for somebody to read along.
+        context.progress.aloud(form.is_none());
+        let response = context.ask(request).await;
+        context.progress.aloud(false);
+        let response = response?;
         let (text, wanted) = (response.text(), response.tool_uses());
         messages.push(Message { role: Role::Assistant, parts: response.parts });
         if wanted.is_empty() {

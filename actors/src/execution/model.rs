@@ -61,6 +61,7 @@ async fn hear(llm: &dyn Llm, request: &Request, silence: Duration, progress: &Pr
             Ok(Some(Ok(Chunk::Done(response)))) => return Ok(*response),
             Ok(Some(Ok(Chunk::Text(text)))) => {
                 heard += text.len() as u64;
+                progress.say(&text);
                 progress.beat(silence);
             }
             Ok(Some(Ok(Chunk::Progress))) => progress.beat(silence),

@@ -1,9 +1,16 @@
 //! An execution's place in the tree and its pulse: what it does, since when, until when, and its last sign of life.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use greenroom_contract::{
-    ExecutionId, TraceId,
+    ExecutionId, ReplyTo, TraceId,
+    port::reply::Signs,
     status::AgentStatus,
     tree::{Table, Work},
 };
@@ -18,6 +25,14 @@ pub(crate) struct Progress {
     execution: ExecutionId,
     trace_id: TraceId,
     pulse: Arc<Pulse>,
+    voice: Option<Voice>,
+    aloud: AtomicBool,
+}
+
+/// Where the person is who may hear what the model says.
+pub(crate) struct Voice {
+    pub(crate) signs: Arc<dyn Signs>,
+    pub(crate) to: ReplyTo,
 }
 
 impl Progress {
@@ -30,7 +45,24 @@ impl Progress {
     ) -> Self {
         let path = format!("{parent}/{execution}");
         table.enter(&path, "execution", AgentStatus::Running);
-        Self { table, path, execution, trace_id, pulse }
+        Self { table, path, execution, trace_id, pulse, voice: None, aloud: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn with_voice(mut self, voice: Option<Voice>) -> Self {
+        self.voice = voice;
+        self
+    }
+
+    /// Whether what the model says from now on is for the person.
+    pub(crate) fn aloud(&self, aloud: bool) {
+        self.aloud.store(aloud, Ordering::Relaxed);
+    }
+
+    /// The model says something.
+    pub(crate) fn say(&self, text: &str) {
+        if let Some(voice) = self.voice.as_ref().filter(|_| self.aloud.load(Ordering::Relaxed)) {
+            voice.signs.say(&voice.to, self.execution, text);
+        }
     }
 
     /// A call begins, and may be silent for so long.

@@ -7,6 +7,7 @@ use greenroom_contract::{
     BoxFuture, ClarificationId, Event, EventId, MicroUsd, ReplyTo,
     call::CallResult,
     execution::{Claimed, Failure, Fence},
+    port::reply::Sign,
     port::state::{Conclusion, Error, Finish, OutboxId, Outgoing, Wait},
     status::ExecutionStatus,
 };
@@ -21,7 +22,7 @@ use super::{
     journal::Journal,
     mind::Kept,
     persist::persist_under,
-    progress::Progress,
+    progress::{Progress, Voice},
     step::{MAX_CRASHES, TIMED_OUT, after_failure},
     trouble::Trouble,
 };
@@ -109,7 +110,12 @@ pub async fn run(assignment: Assignment) -> Ending {
     tracing::info!(attempt, epoch = fence.epoch, resumed.steps = claimed.journal.len(), "Execution started.");
 
     let progress = Progress::enter(ports.table.clone(), &parent, fence.execution, event.trace_id, Arc::clone(&pulse));
+    let voice = event.reply_to.clone().map(|to| Voice { signs: Arc::clone(&ports.signs), to });
+    let progress = progress.with_voice(voice);
     progress.begin("beginning".to_owned(), BEGINNING);
+    let signs = Arc::clone(&ports.signs);
+    let sign = |sign| event.reply_to.iter().for_each(|to| signs.give(to, fence.execution, sign));
+    sign(Sign::Working);
     let mut context = Context {
         journal: Journal::new(Arc::clone(&ports.state), &claimed, Arc::clone(&pulse)),
         claimed,
@@ -134,7 +140,10 @@ pub async fn run(assignment: Assignment) -> Ending {
         )),
         _ => attempt_once(&mut context).await,
     };
-    conclude(context, result, &event).await
+    // On the heap, because thousands run at a time and each would hold the room for its end from its beginning.
+    let ending = Box::pin(conclude(context, result, &event)).await;
+    sign(if ending == Ending::Waiting { Sign::Waiting } else { Sign::Over });
+    ending
 }
 
 async fn attempt_once(context: &mut Context) -> Result<Value, Trouble> {

@@ -248,6 +248,7 @@ impl Bed {
             sorting: Arc::default(),
             watchdog: dog,
             storm: Breaker::default(),
+            signs: Arc::new(greenroom_contract::port::reply::NoSigns),
             allowance: Default::default(),
         });
         let table = ports.table.clone();

@@ -10,6 +10,7 @@ mod journal;
 mod node;
 mod outage;
 mod raw;
+mod slack;
 mod state;
 mod stats;
 
@@ -56,6 +57,9 @@ async fn measure(parts: &[String]) -> Outcome<()> {
     }
     if wanted("conversation") {
         conversation::measure(servers).await?;
+    }
+    if wanted("slack") {
+        slack::measure(servers).await?;
     }
     if wanted("growth") {
         growth::measure(servers).await?;

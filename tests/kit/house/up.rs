@@ -83,6 +83,7 @@ impl House {
             sorting: Arc::default(),
             watchdog: Watchdog::new(Time::runtime(), Rules::default(), 1),
             storm: Breaker::default(),
+            signs: Arc::new(greenroom_contract::port::reply::NoSigns),
             allowance: Allowance::new(world.per_day, MicroUsd::default(), world.clock.now()),
         });
         let started = async {

@@ -23,6 +23,8 @@ use crate::wait;
 
 /// The signing secret of the fake workspace.
 const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+/// A status that stands for no answer at all.
+const SILENCE: u16 = 0;
 /// The bot token of the fake workspace.
 const TOKEN: &str = "xoxb-kit-token";
 
@@ -125,6 +127,11 @@ impl Slack {
         lock(&self.shared).refusals.push_back((status, headers));
     }
 
+    /// Never answers the next post, and does not take it either.
+    pub fn ignore_next(&self) {
+        self.refuse_next(SILENCE, &[]);
+    }
+
     /// Every post that was taken so far.
     pub fn received(&self) -> Vec<Received> {
         lock(&self.shared).received.clone()
@@ -157,9 +164,33 @@ impl fmt::Debug for Slack {
 }
 
 async fn receive(State(shared): State<Arc<Mutex<Shared>>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let mut shared = lock(&shared);
+    match answer(&shared, &uri, &headers, &body) {
+        Some(response) => response,
+        None => std::future::pending().await,
+    }
+}
+
+/// The answer; none for a post that is ignored.
+fn answer(shared: &Mutex<Shared>, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Option<Response> {
+    let mut shared = lock(shared);
+    let authorization = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let number = shared.received.len();
+    let received = Received {
+        path: uri.path().to_owned(),
+        authorization: authorization.to_owned(),
+        body: serde_json::from_slice(body).unwrap_or_default(),
+    };
+    let is_sign = |end: &&str| uri.path().ends_with(end);
+    if ["etStatus", "Stream", "chat.delete"].iter().any(is_sign) {
+        let (status, ts) = (received.body["status"].clone(), format!("1600000000.{:06}", shared.signs.len()));
+        shared.signs.push(received);
+        return Some(axum::Json(json!({"ok": true, "agent_status": status, "ts": ts})).into_response());
+    }
     if let Some((status, extra)) = shared.refusals.pop_front() {
         shared.refused += 1;
+        if status == SILENCE {
+            return None;
+        }
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
         for (name, value) in extra {
@@ -167,26 +198,14 @@ async fn receive(State(shared): State<Arc<Mutex<Shared>>>, uri: Uri, headers: He
                 response.headers_mut().insert(name, value);
             }
         }
-        return response;
-    }
-    let authorization = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let number = shared.received.len();
-    let received = Received {
-        path: uri.path().to_owned(),
-        authorization: authorization.to_owned(),
-        body: serde_json::from_slice(&body).unwrap_or_default(),
-    };
-    if uri.path().ends_with("etStatus") {
-        let status = received.body["status"].clone();
-        shared.signs.push(received);
-        return axum::Json(json!({"ok": true, "agent_status": status})).into_response();
+        return Some(response);
     }
     shared.received.push(received);
     if uri.path().starts_with("/api/") {
-        return axum::Json(json!({"ok": true, "channel": "C1", "ts": format!("1700000000.{number:06}")}))
-            .into_response();
+        let ts = format!("1700000000.{number:06}");
+        return Some(axum::Json(json!({"ok": true, "channel": "C1", "ts": ts})).into_response());
     }
-    "ok".into_response()
+    Some("ok".into_response())
 }
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     BoxFuture,
     event::ReplyTo,
-    id::{ClarificationId, TraceId},
+    id::{ClarificationId, ExecutionId, TraceId},
 };
 
 /// An answer on its way out. `id` stays the same over retries.
@@ -48,4 +48,35 @@ pub enum Error {
 pub trait Replies: Send + Sync + 'static {
     /// Sends one reply, within its own deadline.
     fn send(&self, reply: Reply) -> BoxFuture<'_, Result<(), Error>>;
+}
+
+/// What the person may see who waits for an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// It is at work.
+    Working,
+    /// It waits for somebody's answer.
+    Waiting,
+    /// It is not at work any more.
+    Over,
+}
+
+/// Shows people that an agent is at work for them. A hint and no promise: whoever gives a sign never waits for it, and it may
+/// be lost.
+pub trait Signs: Send + Sync + 'static {
+    /// Gives a sign where an answer would go. Returns at once.
+    fn give(&self, to: &ReplyTo, execution: ExecutionId, sign: Sign);
+
+    /// Shows what the model says while it says it, until the execution is over or waits: its answer comes by itself.
+    fn say(&self, to: &ReplyTo, execution: ExecutionId, text: &str) {
+        let _ = (to, execution, text);
+    }
+}
+
+/// Shows nobody anything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSigns;
+
+impl Signs for NoSigns {
+    fn give(&self, _: &ReplyTo, _: ExecutionId, _: Sign) {}
 }

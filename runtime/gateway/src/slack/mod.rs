@@ -10,6 +10,7 @@
 //! * `access`: who may do what (pure)
 //! * `ask`: questions to people, as cards with buttons
 //! * `web`: Slack's side of the wire
+//! * `signs`: what shows that an agent is at work, with `preview` for what it says meanwhile
 //! * `reply`: the way back
 
 mod access;
@@ -18,11 +19,15 @@ mod body;
 mod classify;
 mod door;
 mod draft;
+#[cfg(test)]
+mod fuzz;
 mod interaction;
 mod loops;
 mod message;
+mod preview;
 mod reply;
 mod signature;
+mod signs;
 mod stop;
 mod taken;
 #[cfg(test)]
@@ -33,4 +38,5 @@ pub use access::SlackRules;
 pub use door::SlackDoor;
 pub(crate) use door::routes;
 pub use reply::SlackReplies;
+pub use signs::SlackSigns;
 pub use web::{SetupError, SlackWeb, WebOptions};

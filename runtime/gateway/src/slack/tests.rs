@@ -5,8 +5,8 @@ use greenroom_contract::{EventId, ReplyTo};
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::{SlackDoor, SlackRules};
-use crate::testing::{House, Mood, NOW, signed, web};
+use super::{SlackDoor, SlackRules, SlackWeb};
+use crate::testing::{FakeSlack, House, Mood, NOW, SECRET, signed, web};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
@@ -210,4 +210,122 @@ async fn a_tunnels_host_name_may_reach_slacks_door_and_other_methods_may_not() {
     let answer = house.get("/slack/events").await;
     answer.problem(405, "wrong_method");
     assert_eq!(answer.header("allow"), "POST");
+}
+
+fn house(rules: SlackRules) -> House {
+    House::with(|doors| doors.slack = SlackDoor::new([SECRET.into()], rules, web()))
+}
+
+fn said(event: serde_json::Value) -> String {
+    json!({
+        "type": "event_callback", "team_id": "T1", "event_id": "Ev7", "api_app_id": "A1", "event": event,
+        "authorizations": [{"team_id": "T1", "user_id": "UBOT", "is_bot": true}],
+    })
+    .to_string()
+}
+
+fn topics(house: &House) -> Vec<String> {
+    house.operator.events.lock().unwrap().iter().map(|event| event.event_type.clone()).collect()
+}
+
+#[tokio::test]
+async fn while_a_secret_is_changed_the_old_one_is_good_too() {
+    let secrets: [SecretString; 2] = ["the-new-one".into(), SECRET.into()];
+    let house = House::with(|doors| doors.slack = SlackDoor::new(secrets, SlackRules::default(), web()));
+    assert_eq!(house.slack(FORM, COMMAND).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_may_not_wake_agents_is_told_so_or_left_alone() {
+    let house = house(SlackRules { users: "U7".parse().unwrap(), ..SlackRules::default() });
+    let answer = house.slack(FORM, COMMAND).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["response_type"]), (200, &json!("ephemeral")));
+    assert_eq!(house.slack(JSON, &mention()).await.status, 200);
+    let stop = said(json!({"type": "agent_session_stopped", "channel": "C1", "thread_ts": "17.1", "user": "U1"}));
+    assert_eq!(house.slack(JSON, &stop).await.status, 200);
+    assert!(topics(&house).is_empty() && house.operator.verbs.lock().unwrap().is_empty());
+    let by_u7 = mention().replace("\"U1\"", "\"U7\"");
+    assert_eq!(house.slack(JSON, &by_u7).await.status, 200);
+    assert_eq!(topics(&house), ["slack.events.app_mention.C1"]);
+}
+
+#[tokio::test]
+async fn a_bot_is_heard_if_it_is_named_and_only_so_often() {
+    let by_bot = |ts: u32| {
+        said(json!({"type": "message", "subtype": "bot_message", "bot_id": "B1", "text": "x", "channel": "C1",
+            "ts": format!("18.{ts}"), "thread_ts": "17.1"}))
+    };
+    let deaf = House::new();
+    assert_eq!(deaf.slack(JSON, &by_bot(0)).await.status, 200);
+    assert!(topics(&deaf).is_empty());
+    let house = house(SlackRules { bots: vec!["B1".into()], ..SlackRules::default() });
+    for ts in 0..20 {
+        assert_eq!(house.slack(JSON, &by_bot(ts)).await.status, 200);
+    }
+    assert_eq!(topics(&house).len(), 5, "two bots do not talk for ever");
+    let person = said(
+        json!({"type": "message", "user": "U1", "text": "go on", "channel": "C1", "ts": "19.1", "thread_ts": "17.1"}),
+    );
+    house.slack(JSON, &person).await;
+    house.slack(JSON, &by_bot(30)).await;
+    assert_eq!(topics(&house).len(), 7);
+    let own =
+        said(json!({"type": "message", "bot_id": "B1", "app_id": "A1", "text": "x", "channel": "C1", "ts": "20.1"}));
+    house.slack(JSON, &own).await;
+    assert_eq!(topics(&house).len(), 7, "the app's own words are never heard, named or not");
+}
+
+#[tokio::test]
+async fn a_direct_message_and_a_thread_of_ours_have_a_second_topic_under_the_same_id() {
+    let house = House::new();
+    let direct =
+        json!({"type": "message", "channel_type": "im", "user": "U1", "text": "hi", "channel": "D1", "ts": "5"});
+    house.slack(JSON, &said(direct)).await;
+    let mut thread =
+        json!({"type": "message", "user": "U1", "text": "and?", "channel": "C1", "ts": "18", "thread_ts": "17.1"});
+    house.slack(JSON, &said(thread.clone())).await;
+    thread["parent_user_id"] = json!("UBOT");
+    thread["ts"] = json!("19");
+    house.slack(JSON, &said(thread)).await;
+    let wanted = ["message.D1", "direct_message.D1", "message.C1", "message.C1", "thread.C1"];
+    assert_eq!(topics(&house), wanted.map(|topic| format!("slack.events.{topic}")));
+    let events = house.operator.events.lock().unwrap();
+    assert_eq!(events[0].event_id, events[1].event_id, "whoever listens to both has it once");
+    assert_eq!(events[3].event_id, events[4].event_id);
+}
+
+#[tokio::test]
+async fn a_click_that_cannot_be_taken_in_is_answered_where_people_see_it() {
+    let slack = FakeSlack::start(&[]).await;
+    let rules = SlackRules::default();
+    let web = std::sync::Arc::new(SlackWeb::new(slack.options(None)).unwrap());
+    let house = House::with(|doors| doors.slack = SlackDoor::new([SECRET.into()], rules, web));
+    house.operator.set(Mood::Unavailable);
+    let payload = json!({"type": "block_actions", "user": {"id": "U1"}, "team": {"id": "T1"}, "trigger_id": "1",
+        "response_url": format!("{}/clicked", slack.base), "actions": [{"action_id": "a", "value": "b"}]});
+    let body = form_urlencoded::Serializer::new(String::new()).append_pair("payload", &payload.to_string()).finish();
+    let answer = house.slack(FORM, &body).await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
+    assert_eq!(slack.post(0).await["response_type"], "ephemeral");
+}
+
+#[tokio::test]
+async fn organisations_guests_and_shared_channels_are_understood() {
+    let house = House::new();
+    let guest = json!({
+        "type": "event_callback", "team_id": "T9", "context_team_id": "T1", "event_id": "Ev8", "is_ext_shared_channel": true,
+        "authorizations": [{"team_id": "T1", "user_id": "UBOT", "is_bot": true}],
+        "event": {"type": "app_mention", "user": "U9", "user_team": "T9", "text": "<@UBOT> hi", "channel": "C1", "ts": "1"},
+    });
+    assert_eq!(house.slack(JSON, &guest.to_string()).await.status, 200);
+    let organisation = "command=%2Fsupport&text=x&user_id=U1&channel_id=C1&team_id=&enterprise_id=E1&trigger_id=3";
+    assert_eq!(house.slack(FORM, organisation).await.status, 200);
+    let events = house.operator.events.lock().unwrap();
+    let to = |n: usize| match &events[n].reply_to {
+        Some(ReplyTo::Slack(to)) => to.clone(),
+        _ => panic!("no reply address"),
+    };
+    assert_eq!(to(0).team_id.as_deref(), Some("T1"), "the workspace that installed the app has the token");
+    assert_eq!(to(0).user.unwrap().to_string(), "slack:T9:U9", "who asks is a person of another one");
+    assert_eq!(to(1).user.unwrap().to_string(), "slack:E1:U1");
 }

@@ -33,7 +33,7 @@ use greenroom_contract::{
 };
 use greenroom_gateway::{
     Doors,
-    slack::{SlackDoor, SlackReplies, SlackRules, SlackWeb, WebOptions},
+    slack::{SlackDoor, SlackReplies, SlackRules, SlackSigns, SlackWeb, WebOptions},
 };
 use jiff::Timestamp;
 use tokio::{
@@ -90,6 +90,8 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     let stage = Stage::new().map_err(other)?;
     let watchdog = Watchdog::new(Time::machine(), Rules::default(), stage.workers());
     let sampler = Sampler::thread(watchdog.clone()).map_err(other)?;
+    let slack = Arc::new(SlackWeb::new(web_options(&config)).map_err(other)?);
+    let signs = Arc::new(SlackSigns::new(Arc::clone(&slack)));
     let ports = Ports {
         node: config.node.clone(),
         state: Arc::clone(&state),
@@ -107,6 +109,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         sorting: Arc::new(if shared { Sorting::above(config.queues) } else { Sorting::default() }),
         watchdog: watchdog.clone(),
         storm: Breaker::default(),
+        signs: Arc::clone(&signs) as _,
         allowance,
     };
     #[cfg(debug_assertions)]
@@ -129,7 +132,6 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         Orchestrator::new(Arc::clone(&ports), agents.clone(), Arc::clone(&vitals), roles.clone(), time.agents);
     orchestrator.keep_paused(state.paused().await?, None);
     let closing = CancellationToken::new();
-    let slack = Arc::new(SlackWeb::new(web_options(&config)).map_err(other)?);
     let questions: Arc<dyn Clarifications> = Arc::clone(&ports.state) as _;
     let replies: Arc<dyn Replies> =
         Arc::new(WaysBack { slack: SlackReplies::new(Arc::clone(&slack), questions, config.slack.approvers.clone()) });
@@ -152,6 +154,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         }
     }
     root.add(relay(Arc::clone(&ports), replies));
+    root.add(slack_signs(signs));
     orchestrator.apply(loaded);
     if shared && roles.has(Role::Orchestrator) {
         root.add(topology(Arc::clone(&ports), orchestrator.clone()));
@@ -254,6 +257,17 @@ fn gateway(doors: Doors, listener: TcpListener) -> ChildSpec {
             greenroom_gateway::serve(listener, greenroom_gateway::router(doors), stop)
                 .await
                 .map_err(|error| unbound(&error))
+        }
+    })
+}
+
+/// The signs of work that Slack shows, as a service.
+fn slack_signs(signs: Arc<SlackSigns>) -> ChildSpec {
+    service("slack-signs", move |stop| {
+        let signs = Arc::clone(&signs);
+        async move {
+            signs.run(stop).await;
+            Ok(())
         }
     })
 }
