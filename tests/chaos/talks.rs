@@ -96,7 +96,7 @@ pub async fn talk(talks: Talks) -> Talked {
     talked.took = began.elapsed();
     talked.memory[1] = most.load(Ordering::Relaxed).max(together(&workers));
     for number in 0..talks.agents {
-        talked.crashes += judge(door.node(), &name(number), talks.events).await;
+        talked.crashes += judge(&cluster, door.node(), &name(number), talks.events).await;
     }
     wait::seen("every agent to sleep", RECOVERY, async || {
         let agents = door.node().get("/v1/agents").await.json;
@@ -146,13 +146,32 @@ async fn heard(door: &Node, agent: &str, events: usize) {
     .await;
 }
 
+/// What the nodes logged of an agent's events on their way.
+fn story_of(cluster: &Cluster, agent: &str) -> String {
+    let words =
+        ["Invocation taken in", "Event published", "Event not published", "Event taken in", "Execution started"];
+    let mut lines: Vec<Value> = cluster.home().logs();
+    lines.retain(|line| {
+        let said = line["message"].as_str().unwrap_or_default();
+        let about = line["agent"] == agent || line["topic"] == format!("agent.input.{agent}");
+        about && words.iter().any(|word| said.contains(word))
+    });
+    lines.sort_by_key(|line| line["timestamp"].as_str().unwrap_or_default().to_owned());
+    let short = |line: &Value| {
+        let trace = line["trace_id"].as_str().unwrap_or_default();
+        let (at, said) = (line["timestamp"].as_str().unwrap_or_default(), line["message"].as_str().unwrap_or_default());
+        format!("{at} {} {said}", trace.get(trace.len().saturating_sub(6)..).unwrap_or_default())
+    };
+    lines.iter().map(short).collect::<Vec<_>>().join("\n")
+}
+
 /// Compares the whole conversation with what was said. Returns how often the agent's executions crashed.
-async fn judge(door: &Node, agent: &str, events: usize) -> u64 {
+async fn judge(cluster: &Cluster, door: &Node, agent: &str, events: usize) -> u64 {
     let archive = door.get(&format!("/v1/agents/{agent}/export")).await.expect(200).json;
     let messages = archive["conversations"][0]["messages"].as_array().cloned().unwrap_or_default();
     let said: Vec<&str> = messages.iter().map(|message| message["parts"][0]["text"].as_str().unwrap_or("-")).collect();
     let wanted: Vec<String> = (0..events).flat_map(|number| [number.to_string(), format!("re: {number}")]).collect();
-    assert_eq!(said, wanted, "{agent}: a gap, a repetition, or another order");
+    assert!(said == wanted, "{agent}: a gap, a repetition, or another order: {said:?}\n{}", story_of(cluster, agent));
     let mut cursor = String::new();
     let (mut executions, mut crashes) = (0, 0);
     loop {

@@ -3,6 +3,7 @@
 mod bus_breaks;
 mod bus_on_rabbitmq;
 mod cache;
+mod conversations;
 mod kill_matrix;
 mod nodes;
 mod outages;

@@ -39,6 +39,7 @@ use super::{
     roster::Roster,
     token::Desk,
     topology::Topology,
+    turns::Turns,
 };
 use crate::finish::to_the_end;
 
@@ -67,6 +68,7 @@ struct Inner {
     /// For what may cost its channel.
     side: Publisher,
     suspects: Mutex<HashMap<String, Instant>>,
+    turns: Turns,
     topology: Arc<Topology>,
     roster: Arc<Roster>,
     ears: Ears,
@@ -106,6 +108,7 @@ impl AmqpBus {
             publisher,
             side,
             suspects,
+            turns: Turns::default(),
             topology,
             roster,
             ears,
@@ -180,6 +183,8 @@ fn set_up(topology: Arc<Topology>, closing: CancellationToken) -> Setup {
 
 impl Inner {
     async fn publish(&self, batch: Vec<Publication>) -> Vec<Result<Receipt, Error>> {
+        let turn = self.turns.take(batch.iter().map(|publication| publication.event.event_type.as_str()));
+        turn.come().await;
         self.ripen(batch.iter().map(|publication| publication.event.event_type.as_str())).await;
         let now = self.clock.now();
         let mut answers: Vec<Option<Result<Receipt, Error>>> = vec![None; batch.len()];
@@ -191,12 +196,33 @@ impl Inner {
                 Err(error) => answers[index] = Some(Err(error)),
             }
         }
-        let (main, aside) = tokio::join!(send(&self.publisher, main), send(&self.side, aside));
-        for (index, outcome) in main.into_iter().chain(aside) {
-            answers[index] = Some(self.receipt(&batch[index].event.event_type, Some(outcome)));
+        let (main_places, main): (Vec<usize>, Vec<Parcel>) = main.into_iter().unzip();
+        let (aside_places, aside): (Vec<usize>, Vec<Parcel>) = aside.into_iter().unzip();
+        let main = self.publisher.hand_in(main).await;
+        if aside.is_empty() {
+            // What comes next goes behind it by itself.
+            drop(turn);
+            self.note(&mut answers, &batch, main_places, main.answer().await);
+        } else {
+            let (main, aside) = tokio::join!(main.answer(), self.side.send(aside));
+            self.note(&mut answers, &batch, main_places, main);
+            self.note(&mut answers, &batch, aside_places, aside);
+            drop(turn);
         }
         // Each has been answered one way or the other.
         answers.into_iter().map(|answer| answer.unwrap_or(Err(late()))).collect()
+    }
+
+    fn note(
+        &self,
+        answers: &mut [Option<Result<Receipt, Error>>],
+        batch: &[Publication],
+        places: Vec<usize>,
+        outcomes: Vec<Outcome>,
+    ) {
+        for (place, outcome) in places.into_iter().zip(outcomes) {
+            answers[place] = Some(self.receipt(&batch[place].event.event_type, Some(outcome)));
+        }
     }
 
     /// Waits until no queue that these topics reach is too young. Costs nothing when there is none.
@@ -246,14 +272,6 @@ impl Inner {
 
 fn late() -> Error {
     unavailable("the broker did not confirm in time")
-}
-
-async fn send(publisher: &Publisher, parcels: Numbered) -> Vec<(usize, Outcome)> {
-    if parcels.is_empty() {
-        return Vec::new();
-    }
-    let (indexes, parcels): (Vec<usize>, Vec<Parcel>) = parcels.into_iter().unzip();
-    indexes.into_iter().zip(publisher.send(parcels).await).collect()
 }
 
 impl Bus for AmqpBus {

@@ -136,7 +136,7 @@ impl Owner {
             match counter.serve(&mut tap, false).await {
                 Dry::Unwanted | Dry::Drained => {
                     let Counter { ledger, outlet, .. } = counter;
-                    return wind_down(&ledger, tap, Some(outlet)).await;
+                    return wind_down(&ledger, tap, Some(outlet), prefetch).await;
                 }
                 Dry::Lost => {
                     counter.ledger.begin();
@@ -169,7 +169,7 @@ impl Owner {
                 Ok(mut tap) => match counter.serve(&mut tap, true).await {
                     Dry::Lost => drop(counter.ledger.begin()),
                     // The subscriber knows nothing of this queue: for it, more comes.
-                    Dry::Unwanted | Dry::Drained => return wind_down(&counter.ledger, tap, None).await,
+                    Dry::Unwanted | Dry::Drained => return wind_down(&counter.ledger, tap, None, self.prefetch).await,
                 },
                 // It has been deleted.
                 Err(Trouble::NotFound) => break,
@@ -292,9 +292,45 @@ async fn again(link: &mut Link, topology: &Topology, name: &str, prefetch: u16) 
     }
 }
 
+/// Ends the consumer of which nothing is wanted any more.
+async fn wind_down(ledger: &Ledger, tap: Tap, outlet: Option<Outlet>, prefetch: u16) {
+    match prefetch {
+        1 => end_in_order(ledger, tap, outlet).await,
+        _ => end_at_once(ledger, tap, outlet).await,
+    }
+}
+
+/// Ends a consumer that has one delivery at a time, as who works in order does. The broker lets the next consumer begin as soon
+/// as it hears of the end of this one: what this one has must be back in its place by then, or be settled. So the consumer is
+/// not cancelled. Whoever holds the delivery settles it first, while nothing else comes; then the channel is closed, which gives
+/// back and ends in one go.
+async fn end_in_order(ledger: &Ledger, tap: Tap, outlet: Option<Outlet>) {
+    let Tap { channel, up, .. } = &tap;
+    drop(outlet);
+    let mut told = false;
+    while up.is_connected() && channel.status().connected() {
+        for held in ledger.take_returned() {
+            ledger.requeued(&held);
+        }
+        if ledger.open() == 0 {
+            break;
+        }
+        if !std::mem::replace(&mut told, true) {
+            ledger.ended.cancel();
+        }
+        // The net below the bell notices a lost connection.
+        drop(tokio::time::timeout(Duration::from_secs(1), ledger.bell.notified()).await);
+    }
+    let Tap { channel, messages, .. } = tap;
+    close(channel).await;
+    drop(messages);
+    ledger.begin();
+    ledger.ended.cancel();
+}
+
 /// Ends the consumer, gives back what nobody has, and stays until whoever holds something has settled it. The subscriber hears
 /// of the end, by the loss of the outlet, as soon as nothing more comes.
-async fn wind_down(ledger: &Ledger, tap: Tap, outlet: Option<Outlet>) {
+async fn end_at_once(ledger: &Ledger, tap: Tap, outlet: Option<Outlet>) {
     let Tap { channel, tag, mut messages, up } = tap;
     let cancelled = call("ending a consumer", channel.basic_cancel(tag, BasicCancelOptions::default())).await.is_ok();
     drop(outlet);

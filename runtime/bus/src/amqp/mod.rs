@@ -30,6 +30,7 @@ mod queue;
 mod roster;
 mod token;
 mod topology;
+mod turns;
 mod young;
 
 pub use bus::AmqpBus;

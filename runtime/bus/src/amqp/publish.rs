@@ -69,11 +69,34 @@ impl Publisher {
 
     /// Sends the parcels in order and says of each what became of it.
     pub(super) async fn send(&self, parcels: Vec<Parcel>) -> Vec<Outcome> {
+        self.hand_in(parcels).await.answer().await
+    }
+
+    /// The parcels are on their way in order when this returns: whatever is handed in later goes later.
+    pub(super) async fn hand_in(&self, parcels: Vec<Parcel>) -> HandedIn {
         let count = parcels.len();
         let (answer, answered) = oneshot::channel();
-        let sent = self.inbox.send(Job { parcels, answer }).await.is_ok();
-        let closed = || vec![Outcome::Failed(unavailable("the bus is closed")); count];
-        if sent { answered.await.unwrap_or_else(|_| closed()) } else { closed() }
+        if count == 0 {
+            drop(answer.send(Vec::new()));
+            return HandedIn { count, answered };
+        }
+        // A task that has ended drops the answer's other end, which says so.
+        drop(self.inbox.send(Job { parcels, answer }).await);
+        HandedIn { count, answered }
+    }
+}
+
+/// Parcels on their way.
+pub(super) struct HandedIn {
+    count: usize,
+    answered: oneshot::Receiver<Vec<Outcome>>,
+}
+
+impl HandedIn {
+    /// What became of each.
+    pub(super) async fn answer(self) -> Vec<Outcome> {
+        let closed = || vec![Outcome::Failed(unavailable("the bus is closed")); self.count];
+        self.answered.await.unwrap_or_else(|_| closed())
     }
 }
 
