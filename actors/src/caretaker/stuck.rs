@@ -14,9 +14,9 @@ use tokio::time::MissedTickBehavior;
 use crate::{ports::Ports, service::service, supervisor::ChildSpec};
 
 /// How often it is looked for them.
-const EVERY: Duration = Duration::from_secs(10);
+const EVERY: Duration = Duration::from_secs(5);
 /// A coordinator ends its run by itself at its deadline; one that has not by so much later does not get there.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_secs(15);
 /// So many are told of at a time.
 const BATCH: u32 = 100;
 

@@ -52,7 +52,7 @@ impl Operator for Orchestrator {
             let state = &self.inner.ports.state;
             let found = state.execution(execution).await?.ok_or_else(|| not_found("execution", &execution))?;
             let failure = Failure::new("cancelled", "an operator cancelled it");
-            if !state.cancel(execution, failure).await? {
+            if !state.cancel(execution, failure.clone()).await? {
                 return Err(Error::Conflict { why: format!("the execution is {} already", found.status) });
             }
             tracing::info!(trace_id = %found.trace_id, execution_id = %execution, agent = %found.agent, "Execution cancelled by an operator.");
@@ -63,6 +63,7 @@ impl Operator for Orchestrator {
                 cluster.tell(verb).await;
             }
             self.inner.ports.ended.tell(execution);
+            self.tell_of_cancelled(execution, &failure).await;
             Ok(())
         })
     }

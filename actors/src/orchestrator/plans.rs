@@ -3,7 +3,7 @@
 use greenroom_contract::{
     AgentId, ExecutionId, PlanRunId, TraceId, call,
     clarification::Clarification,
-    execution::{Execution, StepKind},
+    execution::{Execution, Failure, StepKind},
     page::PageRequest,
     plan::{PlanProgress, PlanRun, Task, check},
     port::{
@@ -28,6 +28,19 @@ impl Orchestrator {
         let invocation =
             Invocation { agent, input, priority, conversation, trace_id, source, idempotency_key, reply_to };
         self.invoke_agent(invocation).await
+    }
+
+    /// Tells of a plan run that was cancelled. It is told once; a node that dies right now does not tell.
+    pub(super) async fn tell_of_cancelled(&self, execution: ExecutionId, failure: &Failure) {
+        let told = async {
+            match self.inner.ports.state.plan_run(PlanRunId::of(execution)).await? {
+                Some(run) => self.submit(crate::plan::cancelled(&run, failure), None).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = told.await {
+            tracing::warn!(%error, execution_id = %execution, "A cancelled plan run could not be told of.");
+        }
     }
 
     /// Who coordinates it; refuses what its coordinator would refuse.

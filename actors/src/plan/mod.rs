@@ -22,5 +22,5 @@ mod shown;
 mod task;
 
 pub(crate) use collaborate::Collaborate;
-pub(crate) use news::{REJECTED, ending};
+pub(crate) use news::{REJECTED, cancelled, ending};
 pub(crate) use task::task_of_payload;

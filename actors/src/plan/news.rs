@@ -2,8 +2,8 @@
 
 use greenroom_contract::{
     Event, EventId, PlanRunId,
-    execution::Claimed,
-    plan::NewPlanRun,
+    execution::{Claimed, Failure},
+    plan::{NewPlanRun, PlanRun},
     port::state::Conclusion,
     status::{ExecutionStatus, PlanRunStatus, PlanStepStatus},
 };
@@ -66,6 +66,18 @@ pub(crate) fn ending(claimed: &Claimed, mut run: NewPlanRun, conclusion: &Conclu
         payload.extend(detail);
     }
     Some((run, told_event(claimed, word, &["end"], payload)))
+}
+
+/// The word of a run that an operator has ended.
+pub(crate) fn cancelled(run: &PlanRun, failure: &Failure) -> Event {
+    let payload = json!({
+        "task_id": run.id, "coordinator": run.agent, "status": PlanRunStatus::Cancelled, "cost_usd": run.progress.cost,
+        "error": failure,
+    });
+    let id = run.id.to_string();
+    let mut event = Event::new(format!("{TOPIC}.failed.{id}"), format!("agent/{}", run.agent), run.trace_id, payload);
+    event.event_id = EventId::derived(&[TOPIC, &id, "end"]);
+    event
 }
 
 /// Whether the coordinator handles news of a run.

@@ -1,5 +1,6 @@
 //! Collaborations: a coordinator has a plan carried out by other agents, on both backends.
 
+mod crowd;
 mod ground;
 mod killing;
 mod planning;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::ground::{begin, lead, others, play, questions, run_is};
 use crate::{
-    cast::SOON,
+    cast::{SOON, scripted},
     stand::{Stand, on_both},
 };
 
@@ -165,6 +165,7 @@ async fn a_cancelled_run_takes_along_who_works_for_it(stand: Stand) {
     let (home, model, gate) = (&stand.home, &stand.model, Gate::closed());
     others(home, model);
     home.agent("lead", &lead(model, "  plan: {steps: [{agent: scout, task: Find facts, output: $facts}]}\n"));
+    home.agent("ear", &scripted("ear", "[{reply: heard}]", "subscriptions: [\"collaboration.failed.#\"]"));
     let held = gate.clone();
     model.rule(move |asked| play(asked).held_by(&held));
     let node = stand.launch().start().await;
@@ -176,6 +177,7 @@ async fn a_cancelled_run_takes_along_who_works_for_it(stand: Stand) {
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
     node.execution_is(&child, &["cancelled"], SOON).await;
     node.post(&format!("/v1/plans/{id}/cancel"), &json!({})).await.expect(409);
+    wait::until("it to be told", SOON, async || node.executions("ear").await.len() == 1).await;
     gate.open();
     assert!(node.stop().await.success());
 }

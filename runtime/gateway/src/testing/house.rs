@@ -22,7 +22,6 @@ use greenroom_contract::{
     status::{AgentStatus, ExecutionStatus},
     tree::{Feed, NodeTree, Table, Tree},
 };
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -33,6 +32,7 @@ use super::{
     bus::FakeBus,
     clarifications::question,
     samples::{agent, execution, schedule},
+    signed::{SECRET, signed},
     store::FakeState,
 };
 use crate::{
@@ -42,7 +42,6 @@ use crate::{
 
 /// The moment at which the fake clock stands: that of Slack's published vector.
 pub(crate) const NOW: i64 = 1_531_420_618;
-pub(crate) const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 
 pub(crate) struct StoppedClock;
 
@@ -352,16 +351,6 @@ impl House {
     pub(crate) async fn slack(&self, media: &str, body: &str) -> Answer {
         self.send(signed("/slack/events", media, body).body(Body::from(body.to_owned())).unwrap()).await
     }
-}
-
-pub(crate) fn signed(path: &str, media: &str, body: &str) -> axum::http::request::Builder {
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    mac.update(format!("v0:{NOW}:{body}").as_bytes());
-    let signature = format!("v0={}", hex::encode(mac.finalize().into_bytes()));
-    Request::post(path)
-        .header("content-type", media)
-        .header("x-slack-request-timestamp", NOW.to_string())
-        .header("x-slack-signature", signature)
 }
 
 pub(crate) struct Answer {

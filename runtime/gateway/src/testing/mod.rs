@@ -6,13 +6,15 @@ mod clarifications;
 mod house;
 mod plan_runs;
 mod samples;
+mod signed;
 mod slack;
 mod states;
 mod store;
 
 pub(crate) use clarifications::{question, question_id};
-pub(crate) use house::{Answer, House, Mood, NOW, SECRET, signed, web};
+pub(crate) use house::{Answer, House, Mood, NOW, web};
 pub(crate) use samples::{agent, execution};
+pub(crate) use signed::{SECRET, signed};
 pub(crate) use slack::{FakeSlack, replies};
 pub(crate) use states::Kept;
 pub(crate) use store::FakeState;
