@@ -22,6 +22,10 @@ const DECLARED_AT_ONCE: usize = 64;
 const QUIET: Duration = Duration::from_millis(300);
 /// How long one queue may take, before the others' turn.
 const TURN: Duration = Duration::from_secs(10);
+/// How long things lead to a queue after it has lost its place: other nodes may not have seen the changed folder yet, which takes
+/// up to 20 s, and clear the queues of this kind while this one would clear those of the other. What comes by both ways is
+/// dropped once.
+const OTHERS: Duration = Duration::from_secs(25);
 /// How long a queue is seen empty before it is deleted: what another node holds of it, not settled, is not counted as
 /// waiting. That is settled with the inbox, in far less.
 const EMPTY: Duration = Duration::from_secs(5);
@@ -31,6 +35,7 @@ const EMPTY: Duration = Duration::from_secs(5);
 pub(super) struct Clearing {
     /// Of which state this is: queues of one kind, or of the other.
     shared: bool,
+    since: Option<Instant>,
     queues: BTreeMap<String, How>,
 }
 
@@ -54,14 +59,16 @@ impl Clearing {
     ) -> bool {
         if std::mem::replace(&mut self.shared, shared) != shared {
             self.queues.clear();
+            self.since = None;
         }
+        let others_know = self.since.get_or_insert_with(Instant::now).elapsed() >= OTHERS;
         let todo: Vec<_> = leftovers
             .into_iter()
             .map(|queue| (self.queues.get(&queue.name).copied(), queue))
             .filter(|(how, _)| *how != Some(How::Gone))
             .collect();
         let each = todo.into_iter().map(|(how, queue)| async move {
-            let cleared = timeout(TURN, clear(ports, orchestrator, &queue, how)).await;
+            let cleared = timeout(TURN, clear(ports, orchestrator, &queue, how, others_know)).await;
             let how = cleared.unwrap_or(Ok(How::Busy)).unwrap_or_else(|error| {
                 tracing::warn!(queue = queue.name, %error, "A queue that is not needed any more cannot be cleared; tried again.");
                 How::Busy
@@ -75,14 +82,24 @@ impl Clearing {
     }
 }
 
-async fn clear(ports: &Ports, orchestrator: &Orchestrator, queue: &Queue, before: Option<How>) -> Result<How, Error> {
+async fn clear(
+    ports: &Ports,
+    orchestrator: &Orchestrator,
+    queue: &Queue,
+    before: Option<How>,
+    others_know: bool,
+) -> Result<How, Error> {
     let name = queue.name.as_str();
     let Some(waiting) = ports.bus.waiting(name).await? else { return Ok(How::Gone) };
     // Nothing may come between: what leads here leads there as well, before it leads here no more.
     for some in queue.instead.chunks(DECLARED_AT_ONCE) {
         try_join_all(some.iter().map(|instead| ports.bus.declare(instead.clone()))).await?;
     }
-    ports.bus.unbind(name, queue.topics.iter().cloned().collect()).await?;
+    if others_know {
+        ports.bus.unbind(name, queue.topics.iter().cloned().collect()).await?;
+    } else if waiting == 0 {
+        return Ok(How::Busy);
+    }
     if waiting == 0 {
         return match before {
             Some(How::Empty(since)) if since.elapsed() >= EMPTY => {
@@ -96,7 +113,10 @@ async fn clear(ports: &Ports, orchestrator: &Orchestrator, queue: &Queue, before
     }
     tracing::info!(queue = name, waiting, "What waits in a queue that is not needed any more is taken in.");
     let mut subscription = ports.bus.consume(name, PREFETCH).await?;
-    loop {
+    let mut taken = 0;
+    // While things still lead to it, what is there now is enough.
+    while others_know || taken < waiting {
+        taken += 1;
         match timeout(QUIET, subscription.next()).await {
             Ok(Some(delivery)) => {
                 if let Intake::Unknown(delivery, agent) = take_in(ports, orchestrator, delivery, false).await {
@@ -104,10 +124,11 @@ async fn clear(ports: &Ports, orchestrator: &Orchestrator, queue: &Queue, before
                 }
             }
             Ok(None) => return Ok(How::Busy),
+            Err(_) if !others_know => break,
             // Where one consumer has all, it may be another's.
             Err(_) if ports.bus.waiting(name).await?.is_none_or(|waiting| waiting == 0) => break,
             Err(_) => {}
         }
     }
-    Ok(How::Empty(Instant::now()))
+    Ok(if others_know { How::Empty(Instant::now()) } else { How::Busy })
 }

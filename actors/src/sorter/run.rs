@@ -21,9 +21,10 @@ const AT_ONCE: usize = 16;
 const DECLARE: Duration = Duration::from_secs(60);
 /// The wait after a failure.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How often what is left over is looked at, while there is something.
+/// How often what is left over is looked at, while there is something; after so many looks less often, because another node
+/// has not let go of it.
 const LEFT: Duration = Duration::from_secs(3);
-/// The same at most: what another node has not let go of is looked at more and more seldom.
+const LOOKS: u32 = 20;
 const SELDOM: Duration = Duration::from_secs(60);
 
 /// The sorter as a service of a node of a cluster. Its desks close when `closing` is cancelled: a node that stops takes
@@ -48,7 +49,7 @@ async fn stand(ports: &Arc<Ports>, orchestrator: &Orchestrator, roles: &Roles) {
     let mut plans = ports.sorting.plans();
     let mut desks = BTreeMap::new();
     let mut clearing = Clearing::default();
-    let mut left = LEFT;
+    let mut looks = 0;
     loop {
         let plan = Arc::clone(&plans.borrow_and_update());
         // The plans' sender is in the ports.
@@ -56,15 +57,15 @@ async fn stand(ports: &Arc<Ports>, orchestrator: &Orchestrator, roles: &Roles) {
             rest = carry_out(&plan, ports, orchestrator, roles, &mut desks, &mut clearing) => {
                 let wait = match rest {
                     Rest::Everything => Some(AGAIN),
-                    Rest::Leftovers => Some(left),
+                    Rest::Leftovers => Some(if looks < LOOKS { LEFT } else { SELDOM }),
                     Rest::Nothing => None,
                 };
                 tokio::select! {
-                    _ = plans.changed() => left = LEFT,
-                    () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => left = (left * 2).min(SELDOM),
+                    _ = plans.changed() => looks = 0,
+                    () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => looks += 1,
                 }
             }
-            _ = plans.changed() => left = LEFT,
+            _ = plans.changed() => looks = 0,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Agents that share queues, because there are more of them than have one each.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use greenroom_contract::execution::Effect;
 use kit::{
@@ -14,6 +14,9 @@ use serde_json::json;
 
 use super::LONG;
 use crate::cast::{agent, saying, scripted};
+
+/// How long a move may take: nothing is unbound before every node has seen the changed folder.
+const MOVED: Duration = Duration::from_secs(120);
 
 /// A cluster in which so many agents have a queue each.
 async fn cluster(own: usize) -> (Backends, Cluster) {
@@ -31,7 +34,7 @@ async fn queues(backends: &Backends) -> BTreeSet<String> {
 }
 
 async fn queues_are(backends: &Backends, kind: &str, count: usize) {
-    wait::seen(&format!("{count} queues, all of them {kind}.*"), LONG, async || {
+    wait::seen(&format!("{count} queues, all of them {kind}.*"), MOVED, async || {
         let found = queues(backends).await;
         let right = found.len() == count && found.iter().all(|name| name.starts_with(kind));
         if right { Ok(()) } else { Err(format!("{found:?}")) }
@@ -126,7 +129,7 @@ async fn a_continuous_agent_in_a_shared_queue_keeps_its_order_over_a_kill() {
     const ALL: usize = 40;
     let (_backends, cluster) = cluster(0).await;
     let model = ModelServer::start().await;
-    model.rule(|_| Reply::text("noted").after(std::time::Duration::from_millis(20)));
+    model.rule(|_| Reply::text("noted").after(Duration::from_millis(20)));
     let talker = agent("talker", &model, "").replace("autonomous", "continuous");
     cluster.home().agent("talker", &talker);
     let (mut one, two) = (cluster.start("one", "all").await, cluster.start("two", "all").await);

@@ -280,7 +280,8 @@ impl Bus for AmqpBus {
         to_the_end("bus-declare", async move {
             let up = inner.consuming.up()?;
             let (name, before) = (queue.name.clone(), inner.topology.actual(&queue.name));
-            inner.topology.declare(&up, queue).await?;
+            let held = inner.roster.counts(&name).1 > 0;
+            inner.topology.declare(&up, queue, held).await?;
             if before.is_some() && before != inner.topology.actual(&name) {
                 // Who consumes it begins anew: with the old one, then the new one.
                 inner.roster.dismiss(&name).await;

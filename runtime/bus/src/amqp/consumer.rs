@@ -281,7 +281,7 @@ async fn again(link: &mut Link, topology: &Topology, name: &str, prefetch: u16) 
                     return None;
                 }
                 if let Some(spec) = known
-                    && let Err(error) = topology.declare(&up, spec).await
+                    && let Err(error) = topology.declare(&up, spec, false).await
                 {
                     tracing::warn!(queue, %error, "A queue is gone and cannot be declared again; tried again.");
                 }

@@ -86,10 +86,15 @@ impl Topology {
 
     /// Declares a queue with exactly these bindings, as far as this node has made others. Resolves when the queue is old
     /// enough to keep what it confirms, and bound.
-    pub(super) async fn declare(&self, up: &Up, spec: QueueSpec) -> Result<(), Error> {
+    ///
+    /// `held` says that this process consumes it: then nobody else can have deleted it and made it anew, and what was bound is.
+    pub(super) async fn declare(&self, up: &Up, spec: QueueSpec, held: bool) -> Result<(), Error> {
         key(&spec.name)?;
         let turn = self.turn(&spec.name);
         let _turn = turn.lock().await;
+        if !held && let Some(known) = self.lock().get_mut(&spec.name) {
+            known.bound_on = None;
+        }
         let _held = (!self.is_declared(&spec)).then(|| self.young.hold(&spec.name, &self.unbound(up, &spec)));
         let (channel, actual, since) = self.ensure(up, &spec).await?;
         sleep_until(since + self.settle).await;
@@ -215,6 +220,9 @@ impl Topology {
     pub(super) async fn unbind(&self, up: &Up, name: &str, topics: &[TopicPattern]) -> Result<(), Error> {
         let turn = self.turn(name);
         let _turn = turn.lock().await;
+        if let Some(known) = self.lock().get_mut(name) {
+            known.bound_on = None;
+        }
         for name in find(up, name).await?.into_keys() {
             let channel = up.channel().await?;
             unbind(&channel, &name, topics.iter().map(TopicPattern::as_str)).await?;
@@ -303,7 +311,7 @@ impl Topology {
         let specs: Vec<QueueSpec> = self.lock().values().filter_map(|known| known.spec.clone()).collect();
         let each = |spec: QueueSpec| async {
             let queue = spec.name.clone();
-            if let Err(error) = self.declare(up, spec).await {
+            if let Err(error) = self.declare(up, spec, false).await {
                 tracing::warn!(queue, %error, "A queue could not be restored; its consumers try again.");
             }
         };
