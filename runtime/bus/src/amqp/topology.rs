@@ -12,7 +12,10 @@ use greenroom_contract::{
     port::bus::{DEAD_LETTER_QUEUE, Error, QueueSpec},
 };
 use lapin::{Channel, ExchangeKind, Queue, options::QueueDeleteOptions, types::FieldTable};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until},
+};
 
 use super::{
     call::call,
@@ -23,7 +26,7 @@ use super::{
     young::Young,
 };
 
-/// How many queues are restored at a time.
+/// How many queues are restored, and how many are asked about, at a time.
 const AT_ONCE: usize = 16;
 
 pub(super) struct Topology {
@@ -32,6 +35,8 @@ pub(super) struct Topology {
     known: Mutex<HashMap<String, Known>>,
     /// One declaration of a queue at a time.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// So many declarations ask the broker at a time: thousands of agents start at once, and a connection has 2,047 channels.
+    asking: Semaphore,
 }
 
 /// What this node knows of a queue.
@@ -56,7 +61,13 @@ struct Known {
 
 impl Topology {
     pub(super) fn new(settle: Duration) -> Self {
-        Self { settle, young: Young::new(), known: Mutex::default(), turns: Mutex::default() }
+        Self {
+            settle,
+            young: Young::new(),
+            known: Mutex::default(),
+            turns: Mutex::default(),
+            asking: Semaphore::new(AT_ONCE),
+        }
     }
 
     /// The exchanges, which every connection needs.
@@ -96,8 +107,15 @@ impl Topology {
             known.bound_on = None;
         }
         let _held = (!self.is_declared(&spec)).then(|| self.young.hold(&spec.name, &self.unbound(up, &spec)));
-        let (channel, actual, since) = self.ensure(up, &spec).await?;
+        let (actual, since) = {
+            let _asking = self.asking.acquire().await;
+            let (channel, actual, since) = self.ensure(up, &spec).await?;
+            close(channel).await;
+            (actual, since)
+        };
         sleep_until(since + self.settle).await;
+        let _asking = self.asking.acquire().await;
+        let channel = up.channel().await?;
         let wanted: BTreeSet<TopicPattern> = spec.bindings.iter().cloned().collect();
         let new = self.unbound(up, &spec);
         let (old, named, left) = {
