@@ -143,3 +143,41 @@ async fn another_kind_of_address_is_not_slacks() {
     let reply = Reply { to: ReplyTo::Topic { topic: "a.b".into() }, ..slack.reply("hi") };
     assert!(matches!(slack.replies(None).send(reply).await, Err(Error::Undeliverable { .. })));
 }
+
+#[tokio::test]
+async fn each_workspace_is_called_with_its_own_token() {
+    let slack = FakeSlack::start(&[]).await;
+    let bot_tokens = [("T1".to_owned(), "xoxb-of-t1".into())].into();
+    let options = WebOptions { bot_tokens, ..slack.options(Some("xoxb-of-all-others")) };
+    let replies = replies(options, Arc::default());
+    for team in ["T1", "T2"] {
+        let mut reply = without_url(slack.reply("hi"));
+        if let ReplyTo::Slack(to) = &mut reply.to {
+            to.team_id = Some(team.into());
+        }
+        replies.send(reply).await.unwrap();
+    }
+    let tokens: Vec<String> = slack.seen.lock().unwrap().iter().map(|(_, token, _)| token.clone()).collect();
+    assert_eq!(tokens, ["Bearer xoxb-of-t1", "Bearer xoxb-of-all-others"]);
+}
+
+#[tokio::test]
+async fn blocks_that_are_refused_leave_a_text() {
+    let refused = (200, "", r#"{"ok":false,"error":"msg_blocks_too_long"}"#);
+    let slack = FakeSlack::start(&[refused]).await;
+    slack.replies(Some("xoxb-1")).send(without_url(slack.reply("**hi**"))).await.unwrap();
+    assert!(slack.body(0)["blocks"].is_array() && slack.body(1)["blocks"].is_null());
+    assert_eq!(slack.body(1)["text"], "*hi*");
+}
+
+#[tokio::test]
+async fn what_slack_holds_back_is_not_sent_before_its_time() {
+    let slack = FakeSlack::start(&[(429, "30", "")]).await;
+    let replies = slack.replies(Some("xoxb-1"));
+    for _ in 0..2 {
+        let error = replies.send(without_url(slack.reply("hi"))).await.unwrap_err();
+        let Error::Retry { retry_after: Some(wait), .. } = error else { panic!("{error}") };
+        assert!(wait > Duration::from_secs(25), "{wait:?}");
+    }
+    assert_eq!(slack.paths().len(), 1, "the second try did not ask Slack at all");
+}
