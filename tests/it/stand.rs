@@ -24,6 +24,11 @@ impl Stand {
         Self { backends: Some(shared().backends().await), ..Self::embedded().await }
     }
 
+    /// Whether it plays on the cluster's backends.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.backends.is_some()
+    }
+
     /// A node of the story.
     pub(crate) fn launch(&self) -> Launch<'_> {
         let variables = self.backends.iter().flat_map(Backends::variables);

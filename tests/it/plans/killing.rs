@@ -53,8 +53,10 @@ fn answer(asked: &Asked) -> Reply {
     }
 }
 
-/// Kills the node at each place of each deed, one run for each; of the places every so manieth.
+/// Kills the node at each place of each deed, one run for each; of the places every so manieth, and on servers, where each kill takes
+/// longer and the journal is the same, fewer.
 async fn kill_everywhere(stand: Stand, deeds: &[&str], every: usize) {
+    let every = if stand.is_cluster() { every * 6 } else { every };
     others(&stand.home, &stand.model);
     stand.home.agent("lead", &lead(&stand.model, ""));
     stand.model.rule(answer);
@@ -69,7 +71,7 @@ async fn kill_everywhere(stand: Stand, deeds: &[&str], every: usize) {
             }
         }
     }
-    assert!(story.kills > 20, "{} kills", story.kills);
+    assert!(story.kills > 10, "{} kills", story.kills);
     let node = story.node.take().unwrap_or_else(|| panic!("a node is up"));
     assert!(node.stop().await.success());
 }
