@@ -64,7 +64,8 @@ pub(super) async fn r6_2_3_state_is_loaded_before_and_saved_with_the_result_of_e
     let first = running.door().ask("talker", "one").await.str("/execution_id");
     // An execution that ended is no reason to be gentle: whatever was told is in the store.
     running.kill_who_has(&first).await;
-    running.door().ask("talker", "two").await;
+    let second = running.door().submit("talker", "two").await;
+    running.door().execution_is(&second, &["succeeded"], WHILE * 3).await;
     let asked = model.asked().into_iter().rfind(|asked| asked.question() == "two").unwrap();
     assert_eq!(conversation(&asked.body), ["one", "re: one", "two"]);
     let state = running.door().get("/v1/agents/talker/state").await.expect(200).json;
