@@ -29,12 +29,14 @@ use tracing::Instrument;
 use super::{AgentHandle, Parcel, Tenure, message::Message};
 use crate::{execution::Kit, ports::Ports};
 
-/// How long a retry is waited for at most before the store is asked again. Without one nothing is asked: the node's scout
-/// asks for all.
+/// How long a retry is waited for at most before the store is asked again. Without one, and where nothing is in the way,
+/// nothing is asked: the node's scout asks for all.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 /// The wait after a failure of bus or store, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How often an agent that works in order looks whether what another node has to do before it is done.
+const OTHERS: Duration = Duration::from_secs(1);
 /// How long an agent that works in order waits for what came before by another queue.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How many deliveries beyond the credits are held ready.
@@ -196,8 +198,9 @@ impl Feeder {
                 let until = match u64::try_from(millis) {
                     // A little late rather than a little early: early would find nothing.
                     Ok(millis @ 1..) => Some(Duration::from_millis(millis + 2).min(LOOK_ANYWAY)),
-                    // It is due and was not to be had: somebody else's, for now. The node's scout looks for all.
-                    _ => None,
+                    // It is due and was not to be had: somebody else's, for now. When that is done, nobody says so, and what comes
+                    // by the queue waits for it here.
+                    _ => self.kit.spec.ordered().then_some(OTHERS),
                 };
                 (self.kit.spec.ordered(), until)
             }
