@@ -9,9 +9,8 @@ use greenroom_contract::{
     port::state::{Decided, Decision, Error, StaleCall},
     status::{ClarificationStatus, ExecutionStatus},
 };
-use tokio::time::MissedTickBehavior;
 
-use crate::{execution::clarify, ports::Ports, service::service, supervisor::ChildSpec};
+use crate::{execution::clarify, ports::Ports, service::every, supervisor::ChildSpec};
 
 /// How often it is looked for questions that it is too late for: lateness is seen within this.
 const EVERY: Duration = Duration::from_secs(1);
@@ -26,24 +25,16 @@ const NOBODY: &str = "nobody, in time";
 /// way its execution goes on. A call of another agent that is late ends as `timed_out`, and its execution is cancelled; so is
 /// one whose caller has ended. Every orchestrator has it; of several that are at it, the first counts.
 pub fn deadlines(ports: Arc<Ports>) -> ChildSpec {
-    service("deadlines", move |stop| {
+    every("deadlines", EVERY, move || {
         let ports = Arc::clone(&ports);
         async move {
-            let mut tick = tokio::time::interval(EVERY);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    _ = tick.tick() => {}
-                }
-                let ended = async {
-                    end_overdue(&ports).await?;
-                    end_stale_calls(&ports).await
-                };
-                if let Err(error) = ended.await {
-                    // The monitor says when the store is down.
-                    tracing::debug!(%error, "Questions and calls past their time could not be ended now.");
-                }
+            let ended = async {
+                end_overdue(&ports).await?;
+                end_stale_calls(&ports).await
+            };
+            if let Err(error) = ended.await {
+                // The monitor says when the store is down.
+                tracing::debug!(%error, "Questions and calls past their time could not be ended now.");
             }
         }
     })

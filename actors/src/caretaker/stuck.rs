@@ -9,9 +9,8 @@ use greenroom_contract::{
     status::PlanStepStatus,
 };
 use serde_json::json;
-use tokio::time::MissedTickBehavior;
 
-use crate::{ports::Ports, service::service, supervisor::ChildSpec};
+use crate::{ports::Ports, service::every, supervisor::ChildSpec};
 
 /// How often it is looked for them.
 const EVERY: Duration = Duration::from_secs(5);
@@ -23,20 +22,12 @@ const BATCH: u32 = 100;
 /// The duty as a service of the node: a run that should have ended and has not is told of once, under `collaboration.stuck`.
 /// Every orchestrator has it; of several that are at it, the first tells.
 pub fn stuck(ports: Arc<Ports>) -> ChildSpec {
-    service("stuck", move |stop| {
+    every("stuck", EVERY, move || {
         let ports = Arc::clone(&ports);
         async move {
-            let mut tick = tokio::time::interval(EVERY);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    _ = tick.tick() => {}
-                }
-                if let Err(error) = tell_of_stuck(&ports).await {
-                    // The monitor says when the store is down.
-                    tracing::debug!(%error, "Stuck plan runs could not be looked for now.");
-                }
+            if let Err(error) = tell_of_stuck(&ports).await {
+                // The monitor says when the store is down.
+                tracing::debug!(%error, "Stuck plan runs could not be looked for now.");
             }
         }
     })

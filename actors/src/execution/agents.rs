@@ -5,14 +5,14 @@ use greenroom_contract::{
     call::{self, AgentCall, CallResult, Called},
     execution::{Effect, StepKind},
     port::{state::NewCall, tool::Answer},
-    status::StepStatus,
+    status::{ExecutionStatus, StepStatus},
 };
 use serde_json::Value;
 
 use super::{
     context::{Context, to_json},
+    entry::{Ask, Outcome},
     hash,
-    journal::{Ask, Outcome},
     trouble::Trouble,
 };
 
@@ -41,8 +41,7 @@ impl Context {
             let event_id = call::event_id(caller, attempt, seq);
             let execution = ExecutionId::of(&agent, event_id);
             if let Some(failure) = call::refuse(&path, &self.claimed.agent, &agent) {
-                let result =
-                    CallResult::failed(execution, greenroom_contract::status::ExecutionStatus::Failed, failure);
+                let result = CallResult::failed(execution, ExecutionStatus::Failed, failure);
                 let (status, outcome) = (StepStatus::Failed, to_json(&result));
                 let refused = Outcome { status, result: outcome, usage: None, cost: None, asks: None };
                 let outcome = self.journal.step(ask, |_| async { refused }).await?;

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use super::{
     clarify,
     context::{Context, SILENCE_NET},
+    entry::{Ask, Outcome},
     hash,
-    journal::{Ask, Outcome},
     persist::persist_under,
     size,
     trouble::Trouble,

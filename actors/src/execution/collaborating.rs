@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::{
     context::Context,
+    entry::{Ask, Outcome},
     hash,
-    journal::{Ask, Outcome},
     persist::persist_under,
     trouble::Trouble,
 };

@@ -20,8 +20,9 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::{
     budget::{Paid, name_of},
     collaborating::{MOST_STEPS_OF_A_RUN, Shown},
+    entry::{Ask, Outcome},
     hash,
-    journal::{Ask, Journal, Outcome},
+    journal::Journal,
     mind::Kept,
     model::{self, Broken},
     persist::persist_under,
@@ -193,11 +194,14 @@ impl Context {
             return Err(Trouble::Cancelled);
         }
         // A plan has its own bounds.
-        let most = if self.spec().collaboration.is_some() { MOST_STEPS_OF_A_RUN } else { self.spec().limits.max_steps };
+        let (most, whose) = match self.spec().collaboration {
+            Some(_) => (MOST_STEPS_OF_A_RUN, "as a run of a plan may"),
+            None => (self.spec().limits.max_steps, "as limits.max_steps allows"),
+        };
         if self.journal.len() < most {
             return Ok((most - self.journal.len()) as usize);
         }
-        Err(Trouble::lasting("max_steps", format!("the attempt made {most} steps, as many as limits.max_steps allows")))
+        Err(Trouble::lasting("max_steps", format!("the attempt made {most} steps, as many {whose}")))
     }
 }
 

@@ -13,46 +13,20 @@ use std::{collections::VecDeque, future::Future, sync::Arc};
 use futures::{StreamExt, future::try_join_all, stream::FuturesUnordered};
 use greenroom_config::spec::OnUnknown;
 use greenroom_contract::{
-    clarification::Question,
     execution::{Claimed, Effect, Fence, Intended, Settled, Step, StepKind},
-    money::MicroUsd,
-    port::{
-        llm::Usage,
-        state::{Asked, Error, NewCall, State},
-    },
+    port::state::{Asked, Error, NewCall, State},
     status::{Purpose, StepStatus},
 };
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{clarify, persist::persist_under, trouble::Trouble};
+use super::{
+    clarify,
+    entry::{Ask, Before, Outcome, Told, check_same},
+    persist::persist_under,
+    trouble::Trouble,
+};
 use crate::watchdog::Pulse;
-
-/// What is to be called.
-pub(crate) struct Ask {
-    pub(crate) kind: StepKind,
-    pub(crate) name: String,
-    pub(crate) request_hash: String,
-    pub(crate) effect: Effect,
-}
-
-/// What a call came to.
-pub(crate) struct Outcome {
-    pub(crate) status: StepStatus,
-    pub(crate) result: Value,
-    pub(crate) usage: Option<Usage>,
-    pub(crate) cost: Option<MicroUsd>,
-    /// What is asked of people instead: the step has no outcome before they have answered.
-    pub(crate) asks: Option<(Purpose, Question)>,
-}
-
-impl Outcome {
-    /// That a question is asked of people.
-    pub(crate) fn asks(purpose: Purpose, question: Question) -> Self {
-        let asks = Some((purpose, question));
-        Self { status: StepStatus::Intended, result: Value::Null, usage: None, cost: None, asks }
-    }
-}
 
 pub(crate) struct Journal {
     state: Arc<dyn State>,
@@ -150,12 +124,14 @@ impl Journal {
         Fut: Future<Output = Outcome>,
     {
         let seq = self.next;
-        if let Some(outcome) = self.take_replayed(&ask)? {
-            return Ok(outcome);
-        }
+        let is_intended = match self.take_replayed(&ask)? {
+            Before::Ended(outcome) => return Ok(*outcome),
+            Before::Intended => true,
+            Before::Nothing => false,
+        };
         let may_overlap = self.unsettled.is_none() && ask.effect == Effect::None;
         let (key, told) = (self.key(seq), Told::of(&ask, seq));
-        let write = self.intend(ask, seq);
+        let write = self.intend(ask, seq, is_intended);
         let started = Instant::now();
         let outcome = if may_overlap {
             let (written, outcome) = futures::join!(write, call(key));
@@ -181,16 +157,21 @@ impl Journal {
         let mut open = Vec::new();
         for (place, ask) in asks.into_iter().enumerate() {
             let seq = self.next;
-            outcomes.push(self.take_replayed(&ask)?);
+            let before = self.take_replayed(&ask)?;
+            let is_intended = matches!(before, Before::Intended);
+            outcomes.push(match before {
+                Before::Ended(outcome) => Some(*outcome),
+                Before::Intended | Before::Nothing => None,
+            });
             if outcomes[place].is_none() {
-                open.push((place, seq, ask));
+                open.push((place, seq, ask, is_intended));
             }
         }
         let mut intentions = VecDeque::with_capacity(open.len());
         let mut begun = Vec::with_capacity(open.len());
-        for (place, seq, ask) in open {
+        for (place, seq, ask, is_intended) in open {
             begun.push((place, seq, Told::of(&ask, seq)));
-            intentions.push_back(self.intend(ask, seq));
+            intentions.push_back(self.intend(ask, seq, is_intended));
         }
         // The first takes along the answer that asked for all of them, and a crash must not leave the others without it:
         // asked anew, the model may want other calls. The others are written together.
@@ -219,12 +200,16 @@ impl Journal {
     /// Intends a call of another agent, or takes its outcome from the journal: `None` is one that is open. What it asks is
     /// said by [`Self::called`].
     pub(crate) async fn call(&mut self, ask: Ask) -> Result<Option<Outcome>, Trouble> {
-        let (seq, was_intended) = (self.next, self.replay.front().is_some_and(|step| step.seq == self.next));
-        let outcome = self.take_replayed(&ask)?;
-        if outcome.is_none() && !was_intended {
-            self.intend(ask, seq).await?;
+        let seq = self.next;
+        match self.take_replayed(&ask)? {
+            Before::Ended(outcome) => Ok(Some(*outcome)),
+            // It has been asked.
+            Before::Intended => Ok(None),
+            Before::Nothing => {
+                self.intend(ask, seq, false).await?;
+                Ok(None)
+            }
         }
-        Ok(outcome)
     }
 
     /// People are asked when the run ends to wait.
@@ -252,16 +237,17 @@ impl Journal {
         }
     }
 
-    /// The outcome of the next step, if a run before a restart came to one.
-    fn take_replayed(&mut self, ask: &Ask) -> Result<Option<Outcome>, Trouble> {
+    /// What a run before this one has left of the next step.
+    fn take_replayed(&mut self, ask: &Ask) -> Result<Before, Trouble> {
         let seq = self.next;
         self.next += 1;
         // Intentions that were written together may have a gap where a crash kept one from being written.
-        let Some(step) = self.replay.pop_front_if(|step| step.seq <= seq) else { return Ok(None) };
+        let Some(step) = self.replay.pop_front_if(|step| step.seq <= seq) else { return Ok(Before::Nothing) };
         check_same(&step, ask, seq)?;
         if let (StepStatus::Settled | StepStatus::Failed, Some(result)) = (step.status, step.result) {
             tracing::info!(step.seq = seq, step.name = ask.name, "A finished call is taken from the journal.");
-            return Ok(Some(Outcome { status: step.status, result, usage: step.usage, cost: step.cost, asks: None }));
+            let (status, usage, cost) = (step.status, step.usage, step.cost);
+            return Ok(Before::Ended(Box::new(Outcome { status, result, usage, cost, asks: None })));
         }
         if step.status == StepStatus::Unknown {
             return Err(self.unknown(seq, &ask.name, "broke off"));
@@ -278,15 +264,16 @@ impl Journal {
             });
             return Err(self.unknown(seq, &ask.name, "was under way when its process died"));
         }
-        Ok(None)
+        Ok(Before::Intended)
     }
 
     fn key(&self, seq: u32) -> String {
         format!("{}/{}/{seq}", self.fence.execution, self.attempt)
     }
 
-    /// Writes the intention, with the last call's result.
-    fn intend(&mut self, ask: Ask, seq: u32) -> impl Future<Output = Result<(), Error>> + use<> {
+    /// Writes the intention, with the last call's result. One that is written already is not written again: its step may
+    /// have got its outcome meanwhile, by a person's answer. Whether the execution is still ours is asked all the same.
+    fn intend(&mut self, ask: Ask, seq: u32, is_intended: bool) -> impl Future<Output = Result<(), Error>> + use<> {
         let intended = Intended {
             attempt: self.attempt,
             seq,
@@ -296,12 +283,13 @@ impl Journal {
             idempotency_key: self.key(seq),
             effect: ask.effect,
         };
+        let intended = (!is_intended).then_some(intended);
         let (settle, fence) = (self.unsettled.take(), self.fence);
         let (state, pulse) = (Arc::clone(&self.state), Arc::clone(&self.pulse));
         async move {
             let write = || {
                 let (state, settle, intended) = (Arc::clone(&state), settle.clone(), intended.clone());
-                async move { state.journal(fence, settle, Some(intended)).await }
+                async move { state.journal(fence, settle, intended).await }
             };
             persist_under(Some(&pulse), "step", write).await
         }
@@ -327,59 +315,4 @@ impl Journal {
         );
         Trouble::lasting("outcome_unknown", what)
     }
-}
-
-/// A step under way, as it is told of at its end.
-struct Told {
-    seq: u32,
-    kind: StepKind,
-    name: String,
-}
-
-impl Told {
-    fn of(ask: &Ask, seq: u32) -> Self {
-        Self { seq, kind: ask.kind, name: ask.name.clone() }
-    }
-
-    fn settled(self, attempt: u32, outcome: &Outcome, started: Instant) -> Settled {
-        let duration_ms = started.elapsed().as_millis() as u64;
-        tracing::info!(
-            step.seq = self.seq,
-            step.kind = self.kind.as_str(),
-            step.name = self.name,
-            step.status = outcome.status.as_str(),
-            step.duration_ms = duration_ms,
-            "Step finished."
-        );
-        Settled {
-            attempt,
-            seq: self.seq,
-            status: outcome.status,
-            result: outcome.result.clone(),
-            usage: outcome.usage,
-            cost: outcome.cost,
-            duration_ms,
-        }
-    }
-}
-
-/// A resumed attempt must ask what it asked before; anything else is a fault of the program, said loudly.
-fn check_same(step: &Step, ask: &Ask, seq: u32) -> Result<(), Trouble> {
-    if step.seq == seq && step.name == ask.name && step.kind == ask.kind && step.request_hash == ask.request_hash {
-        return Ok(());
-    }
-    let what = format!(
-        "step {seq} was {} {} (request {}) before the restart and is {} {} (request {}) now; please report this",
-        step.kind.as_str(),
-        step.name,
-        short(&step.request_hash),
-        ask.kind.as_str(),
-        ask.name,
-        short(&ask.request_hash)
-    );
-    Err(Trouble::lasting("journal_mismatch", what))
-}
-
-fn short(hash: &str) -> &str {
-    hash.get(..12).unwrap_or(hash)
 }

@@ -4,14 +4,18 @@ use std::sync::{Arc, Mutex};
 
 use greenroom_contract::{
     Event, NodeId, TraceId,
-    execution::{Effect, Step, StepKind},
+    clarification::Question,
+    execution::{Claimed, Effect, Step, StepKind},
     port::state::{Accepted, Arrival, State},
-    status::StepStatus,
+    status::{Purpose, StepStatus},
 };
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::journal::{Ask, Journal, Outcome};
+use super::{
+    entry::{Ask, Outcome},
+    journal::Journal,
+};
 use crate::{
     testing::Store,
     watchdog::{Pulse, Time},
@@ -41,14 +45,34 @@ fn before(seq: u32, name: &str, status: StepStatus) -> Step {
     }
 }
 
-#[tokio::test]
-async fn an_intention_that_a_crash_kept_from_being_written_leaves_a_gap_and_the_others_in_their_places() {
+/// A store whose intentions of one attempt are there already.
+async fn claimed_with(steps: Vec<Step>) -> (Arc<Store>, Claimed) {
     let state = Arc::new(Store::default());
     let event = Event::new("agent.input.a", "test", TraceId::new(), json!({}));
     let (agent, claim) = ("a".parse().unwrap(), Some(NodeId::new("n1")));
     let accepted = state.accept(Arrival { agent, version: "v1".to_owned(), event, claim }).await;
     let Ok(Accepted::Claimed(mut claimed)) = accepted else { panic!("it is claimed at once") };
-    claimed.journal = vec![before(0, "a", StepStatus::Intended), before(2, "c", StepStatus::Settled)];
+    claimed.journal = steps;
+    (state, *claimed)
+}
+
+#[tokio::test]
+async fn what_is_intended_already_is_not_intended_again_because_it_may_have_got_its_answer_meanwhile() {
+    let (state, claimed) = claimed_with(vec![before(0, "a", StepStatus::Intended)]).await;
+    let mut journal = Journal::new(Arc::clone(&state) as _, &claimed, Arc::new(Pulse::new(Time::runtime())));
+    let question = Question::input("Well?");
+    let asks = |_: String| std::future::ready(Outcome::asks(Purpose::Tool, question.clone()));
+    journal.step(ask("a"), asks).await.unwrap_or_else(|_| panic!("refused"));
+    assert_eq!(state.intended(), Vec::<u32>::new());
+    assert!(journal.has_asked());
+    journal.step(ask("b"), asks).await.unwrap_or_else(|_| panic!("refused"));
+    assert_eq!(state.intended(), [1]);
+}
+
+#[tokio::test]
+async fn an_intention_that_a_crash_kept_from_being_written_leaves_a_gap_and_the_others_in_their_places() {
+    let steps = vec![before(0, "a", StepStatus::Intended), before(2, "c", StepStatus::Settled)];
+    let (state, claimed) = claimed_with(steps).await;
     let mut journal = Journal::new(state, &claimed, Arc::new(Pulse::new(Time::runtime())));
     assert_eq!(journal.effect_before(0, StepKind::Tool, "a"), Some(Effect::None));
     assert_eq!(journal.effect_before(1, StepKind::Tool, "b"), None, "of it nothing is known");

@@ -10,6 +10,7 @@ pub(crate) mod clarify;
 mod collaborating;
 mod context;
 mod converse;
+mod entry;
 mod hash;
 mod journal;
 #[cfg(test)]

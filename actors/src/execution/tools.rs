@@ -17,8 +17,8 @@ use serde_json::Value;
 use super::{
     clarify,
     context::{Context, SILENCE_NET, to_json},
+    entry::{Ask, Outcome},
     hash,
-    journal::{Ask, Outcome},
     mind::OwnMind,
     progress::Progress,
     trouble::Trouble,

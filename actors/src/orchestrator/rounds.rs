@@ -4,28 +4,18 @@
 use std::time::Duration;
 
 use greenroom_contract::AgentId;
-use tokio::time::MissedTickBehavior;
 
 use super::registry::{Entry, Orchestrator};
-use crate::{agent::Care, service::service, supervisor::ChildSpec};
+use crate::{agent::Care, service::every, supervisor::ChildSpec};
 
 /// How often the rounds are made: lateness is seen within this.
 const EVERY: Duration = Duration::from_millis(500);
 
 /// The rounds as a service of the node.
 pub fn rounds(orchestrator: Orchestrator) -> ChildSpec {
-    service("rounds", move |stop| {
+    every("rounds", EVERY, move || {
         let orchestrator = orchestrator.clone();
-        async move {
-            let mut tick = tokio::time::interval(EVERY);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    _ = tick.tick() => orchestrator.make_rounds(),
-                }
-            }
-        }
+        async move { orchestrator.make_rounds() }
     })
 }
 

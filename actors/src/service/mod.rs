@@ -4,5 +4,7 @@
 //! ends by itself, with an error or in a panic takes the actor with it, and the supervisor starts the next generation.
 
 mod actor;
+mod every;
 
 pub use actor::service;
+pub(crate) use every::every;

@@ -203,9 +203,8 @@ fn spec(name: &str, more: &str) -> AgentSpec {
 }
 
 fn definition(name: &str, more: &str) -> Definition {
-    let text = format!(
-        "name: {name}\nagent_type: test\nexecution_mode: autonomous\nllm_config: {{provider: scripted}}\n{more}\n"
-    );
+    let mode = if more.contains("execution_mode:") { "" } else { "execution_mode: autonomous\n" };
+    let text = format!("name: {name}\nagent_type: test\n{mode}llm_config: {{provider: scripted}}\n{more}\n");
     greenroom_config::parse(std::path::Path::new("agents/a.yaml"), &text).expect("a test's agent is well-formed")
 }
 

@@ -47,11 +47,16 @@ struct Row {
 pub(crate) struct Store {
     rows: Mutex<HashMap<ExecutionId, Row>>,
     pub(crate) away: AtomicBool,
+    intended: Mutex<Vec<u32>>,
     memories: Mutex<Vec<Memory>>,
     /// How often it was asked for them.
     pub(crate) recalled: AtomicU32,
     /// Has the next claim panic.
     pub(crate) faulty: AtomicBool,
+    /// Something is due that another node has the turn for.
+    pub(crate) elsewhere: AtomicBool,
+    /// How often it was asked what is due.
+    pub(crate) looks: AtomicU32,
 }
 
 impl Store {
@@ -60,6 +65,11 @@ impl Store {
         let mut all: Vec<_> = rows.values().map(|row| (row.claimed.event.event_id, row)).collect();
         all.sort_by_key(|(id, _)| *id);
         all.into_iter().map(|(_, row)| (row.fate.clone(), row.claimed.fence.epoch, row.claimed.crashes)).collect()
+    }
+
+    /// The steps that were intended, in order.
+    pub(crate) fn intended(&self) -> Vec<u32> {
+        self.intended.lock().expect("no test panics with it").clone()
     }
 
     /// Keeps something in every agent's mind.
@@ -116,6 +126,9 @@ impl State for Store {
 
     fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Vec<Claimed>>> {
         assert!(!self.faulty.swap(false, Ordering::Relaxed), "the test wants a fault");
+        if self.elsewhere.load(Ordering::Relaxed) {
+            return ready(Ok(Vec::new()));
+        }
         let mut rows = self.rows();
         let due =
             |row: &&mut Row| row.claimed.agent == claim.agent && row.fate == Fate::Queued && row.due <= Instant::now();
@@ -124,6 +137,10 @@ impl State for Store {
     }
 
     fn backlog(&self, agent: &AgentId) -> BoxFuture<'_, Result<(u64, Option<Timestamp>)>> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        if self.elsewhere.load(Ordering::Relaxed) {
+            return ready(Ok((1, Some(super::bed::wall(Instant::now())))));
+        }
         let rows = self.rows();
         let waiting = rows.values().filter(|row| row.claimed.agent == *agent && row.fate == Fate::Queued);
         let dues: Vec<Instant> = waiting.map(|row| row.due).collect();
@@ -139,7 +156,8 @@ impl State for Store {
         }))
     }
 
-    fn journal(&self, fence: Fence, _: Option<Settled>, _: Option<Intended>) -> BoxFuture<'_, Result<()>> {
+    fn journal(&self, fence: Fence, _: Option<Settled>, step: Option<Intended>) -> BoxFuture<'_, Result<()>> {
+        self.intended.lock().expect("no test panics with it").extend(step.map(|step| step.seq));
         ready(self.fenced(fence, |_| ()))
     }
 

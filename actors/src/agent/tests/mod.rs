@@ -3,6 +3,7 @@
 mod answering;
 mod deaf;
 mod hung;
+mod others;
 mod parked;
 mod reload;
 mod sleep;

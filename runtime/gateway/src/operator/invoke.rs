@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The longest that a caller is kept waiting.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// How much later than asked the machine may come back before the door answers without it.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -61,12 +61,7 @@ pub(super) async fn invoke(
     headers: HeaderMap,
     JsonBody(request): JsonBody<Request>,
 ) -> Result<Response, Problem> {
-    let params = params.only(&["wait"])?;
-    let wait = params.one::<HumanDuration>("wait")?.map_or(Duration::ZERO, |wait| wait.0);
-    if wait > LONGEST_WAIT {
-        let most = LONGEST_WAIT.as_secs();
-        return Err(Problem::bad_request("bad_parameter", format!("query parameter \"wait\": at most {most}s")));
-    }
+    let wait = wanted_wait(params)?;
     let invocation = Invocation {
         agent,
         input: check_input(request.input)?,
@@ -88,6 +83,16 @@ pub(super) async fn invoke(
         Some(execution) => taken_in(&Invoked { status: execution.status, ..invoked }),
         None => taken_in(&invoked),
     })
+}
+
+/// How long the caller wants to be kept waiting: not at all, where it does not say.
+pub(super) fn wanted_wait(params: Params) -> Result<Duration, Problem> {
+    let wait = params.only(&["wait"])?.one::<HumanDuration>("wait")?.map_or(Duration::ZERO, |wait| wait.0);
+    if wait > LONGEST_WAIT {
+        let most = LONGEST_WAIT.as_secs();
+        return Err(Problem::bad_request("bad_parameter", format!("query parameter \"wait\": at most {most}s")));
+    }
+    Ok(wait)
 }
 
 /// The execution once it ended or the time is up. `None` where the waiting failed: the work itself is durable by now,

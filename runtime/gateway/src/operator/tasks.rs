@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::invoke::{LONGEST_WAIT, idempotency_key};
+use super::invoke::{idempotency_key, wanted_wait};
 use crate::{
     Doors,
     http::{JsonBody, Params, Problem, Trace, ask},
@@ -57,12 +57,7 @@ pub(super) async fn start(
     headers: HeaderMap,
     JsonBody(request): JsonBody<Request>,
 ) -> Result<Response, Problem> {
-    let params = params.only(&["wait"])?;
-    let wait = params.one::<HumanDuration>("wait")?.map_or(Duration::ZERO, |wait| wait.0);
-    if wait > LONGEST_WAIT {
-        let most = LONGEST_WAIT.as_secs();
-        return Err(Problem::bad_request("bad_parameter", format!("query parameter \"wait\": at most {most}s")));
-    }
+    let wait = wanted_wait(params)?;
     let Request { agent, task, inputs, plan, approve, deadline, max_cost_usd, kept, priority } = request;
     let new = NewTask {
         agent,

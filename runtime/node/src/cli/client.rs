@@ -52,6 +52,17 @@ impl Client {
         self.call(Method::GET, path, None, &[], ANSWER).map(|(_, value)| value)
     }
 
+    /// The newest of a list, those that fit the filters that are given.
+    pub(super) fn newest(&self, list: &str, filters: &[(&str, Option<String>)]) -> Result<Value, Exit> {
+        let mut path = format!("{list}?limit=50");
+        for (key, value) in filters {
+            if let Some(value) = value {
+                path.push_str(&format!("&{key}={}", encoded(value)));
+            }
+        }
+        self.get(&path)
+    }
+
     pub(super) fn get_text(&self, path: &str) -> Result<String, Exit> {
         let (status, text) = self.send(Method::GET, path, None, &[], ANSWER)?;
         if status.is_success() { Ok(text) } else { Err(refusal(status, &text)) }

@@ -46,13 +46,7 @@ fn path(id: &str, verb: &str) -> String {
 }
 
 fn list(client: &Client, agent: Option<String>, status: Option<String>, as_json: bool) -> Result<(), Exit> {
-    let mut path = "/v1/plans?limit=50".to_owned();
-    for (key, value) in [("agent", agent), ("status", status)] {
-        if let Some(value) = value {
-            path.push_str(&format!("&{key}={}", encoded(&value)));
-        }
-    }
-    let list = client.get(&path)?;
+    let list = client.newest("/v1/plans", &[("agent", agent), ("status", status)])?;
     if as_json {
         output::json(&list);
         return Ok(());
