@@ -11,6 +11,7 @@ mod crash;
 mod dead_letters;
 mod follow_one_event;
 mod full_disk;
+mod ground;
 mod http_door;
 mod hung;
 mod kill_matrix;

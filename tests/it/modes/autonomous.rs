@@ -8,8 +8,10 @@ use kit::{
 };
 use serde_json::{Value, json};
 
-use super::ground::Ground;
-use crate::cast::{SOON, agent};
+use crate::{
+    cast::{SOON, agent},
+    ground::Ground,
+};
 
 /// A cluster's nodes start one after the other.
 const WHILE: Duration = Duration::from_secs(30);

@@ -7,7 +7,7 @@ macro_rules! on_both {
             $($(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $story() {
-                    super::super::$part::$story(super::super::ground::Ground::embedded()).await;
+                    super::super::$part::$story(crate::ground::Ground::embedded()).await;
                 }
             )*)*
         }
@@ -16,7 +16,7 @@ macro_rules! on_both {
             $($(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $story() {
-                    super::super::$part::$story(super::super::ground::Ground::cluster().await).await;
+                    super::super::$part::$story(crate::ground::Ground::cluster(super::super::ground::DUTIES).await).await;
                 }
             )*)*
         }
@@ -42,5 +42,5 @@ on_both! {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r5_5_what_is_urgent_comes_first_on_one_machine() {
-    super::autonomous::r5_5_what_is_urgent_comes_first(super::ground::Ground::embedded()).await;
+    super::autonomous::r5_5_what_is_urgent_comes_first(crate::ground::Ground::embedded()).await;
 }

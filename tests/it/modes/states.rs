@@ -6,8 +6,11 @@ use kit::{
 };
 use serde_json::{Value, json};
 
-use super::ground::{Ground, conversation};
-use crate::cast::{SOON, agent};
+use super::ground::conversation;
+use crate::{
+    cast::{SOON, agent},
+    ground::Ground,
+};
 
 pub(super) async fn an_operator_shows_resets_exports_and_imports_a_state(ground: Ground) {
     let (model, gate, home) = (ModelServer::start().await, Gate::closed(), ground.home());

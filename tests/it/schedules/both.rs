@@ -7,7 +7,7 @@ macro_rules! on_both {
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $story() {
-                    super::super::stories::$story(super::super::ground::Ground::embedded()).await;
+                    super::super::stories::$story(crate::ground::Ground::embedded()).await;
                 }
             )*
         }
@@ -16,7 +16,7 @@ macro_rules! on_both {
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $story() {
-                    super::super::stories::$story(super::super::ground::Ground::cluster().await).await;
+                    super::super::stories::$story(crate::ground::Ground::cluster(super::super::ground::DUTIES).await).await;
                 }
             )*
         }

@@ -9,8 +9,10 @@ use kit::{
 };
 use serde_json::{Value, json};
 
-use super::ground::{Ground, Running};
-use crate::cast::{agent, scripted};
+use crate::{
+    cast::{agent, scripted},
+    ground::{Ground, Running},
+};
 
 /// A cluster's nodes start one after the other, and what waits is released one by one.
 const WHILE: Duration = Duration::from_secs(30);
@@ -195,7 +197,7 @@ pub(super) async fn r3_6_firings_that_were_missed_follow_their_policy(ground: Gr
 async fn set(running: &Running<'_>) -> bool {
     let logs = match running {
         Running::Embedded(home, _) => home.logs(),
-        Running::Cluster(members) => {
+        Running::Cluster(_, members) => {
             let said = members[1].node().process.stdout();
             said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
         }
@@ -254,7 +256,7 @@ pub(super) async fn r3_6_a_schedule_is_paused_resumed_and_triggered_by_http_and_
     assert_eq!(running.firings("ticker").await.len(), before, "it is held");
 
     // Fired by hand, held or not.
-    let typed = running.type_in(home, &["schedules", "trigger", "ticker"]).await.ok();
+    let typed = running.type_in(&["schedules", "trigger", "ticker"]).await.ok();
     assert!(typed.stderr.contains("greenroom executions"), "{}", typed.all());
     // The same key again is the same firing, while it is on its way and long after it.
     let trigger = async || {
@@ -269,21 +271,21 @@ pub(super) async fn r3_6_a_schedule_is_paused_resumed_and_triggered_by_http_and_
     }
     let by_hand = firings(&running, "ticker", "two by hand", |all| all.len() == before + 2).await;
     assert!(by_hand[before..].iter().all(|one| one["triggered"] == true), "{by_hand:#?}");
-    let list = running.type_in(home, &["schedules"]).await.ok();
+    let list = running.type_in(&["schedules"]).await.ok();
     assert!(list.stdout.contains("ticker") && list.stdout.contains("paused"), "{}", list.all());
 
-    running.type_in(home, &["schedules", "resume", "ticker"]).await.ok();
+    running.type_in(&["schedules", "resume", "ticker"]).await.ok();
     let again = firings(&running, "ticker", "another one", |all| all.len() > before + 2).await;
     assert_eq!(count(&again, "fired"), again.len(), "nothing was missed while nobody wanted it: {again:#?}");
-    running.type_in(home, &["schedules", "pause", "other"]).await.ok();
+    running.type_in(&["schedules", "pause", "other"]).await.ok();
     assert_eq!(running.schedule("other").await["paused"], true);
     running.door().post("/v1/schedules/other/resume", &json!({})).await.expect(200);
-    let shown = running.type_in(home, &["schedules", "show", "other", "--json"]).await.ok();
+    let shown = running.type_in(&["schedules", "show", "other", "--json"]).await.ok();
     let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
     assert_eq!((&shown["paused"], shown["next"].as_array().map(Vec::len)), (&json!(false), Some(10)));
-    let shown = running.type_in(home, &["schedules", "show", "other"]).await.ok();
+    let shown = running.type_in(&["schedules", "show", "other"]).await.ok();
     assert!(shown.stdout.contains("every 1s") && shown.stdout.contains("EXECUTION"), "{}", shown.all());
-    assert_eq!(running.type_in(home, &["schedules", "trigger", "nobody"]).await.code, Some(4));
-    assert!(running.type_in(home, &["tree"]).await.ok().stdout.contains("scheduler"));
+    assert_eq!(running.type_in(&["schedules", "trigger", "nobody"]).await.code, Some(4));
+    assert!(running.type_in(&["tree"]).await.ok().stdout.contains("scheduler"));
     running.stop().await;
 }
