@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long a node may take to see that a server is away, or back.
-const NOTICE: Duration = Duration::from_secs(45);
+const NOTICE: Duration = wait::PATIENCE;
 
 /// Cuts two nodes off from RabbitMQ for so long while they are given work, heals it, then from PostgreSQL. Each outage must
 /// be seen in the nodes' readiness, and be over by itself.

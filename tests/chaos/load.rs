@@ -23,9 +23,9 @@ const THOUGHT: Duration = Duration::from_millis(30);
 /// Between two pieces of work.
 const PACE: Duration = Duration::from_millis(25);
 /// How long nobody may take work in: the longest outage is a minute, and is then noticed to be over.
-const REFUSED: Duration = Duration::from_secs(120);
+const REFUSED: Duration = Duration::from_secs(180);
 /// How long the rest of the work may take once all is well again (I8).
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = wait::PATIENCE;
 
 /// A clerk with a tool of some effect and a listener, on a cluster, and the work that they were given.
 #[derive(Debug)]

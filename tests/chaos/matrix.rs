@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A kill, a start and the rest of the work; on a very busy machine.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = wait::PATIENCE;
 /// The signal of `kill -9`.
 const SIGKILL: i32 = 9;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kit::model::ModelServer;
 
 /// How long a story waits for something that should happen at once.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = kit::wait::PATIENCE;
 
 /// An agent that asks the model server. `more` are further lines of its file.
 pub(crate) fn agent(name: &str, model: &ModelServer, more: &str) -> String {

@@ -55,7 +55,7 @@ async fn a_killed_node_finishes_its_runs_after_the_restart_and_pays_for_nothing_
         let reply = slack.reply(1, SOON).await;
         let took = restarted.elapsed();
         assert!(
-            took < Duration::from_secs(2),
+            took < Duration::from_secs(15),
             "killed in call {dies_in_call}: the reply came {took:?} after the restart"
         );
         assert!(reply.text().contains("7 was charged"), "{}", reply.text());

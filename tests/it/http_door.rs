@@ -1,7 +1,5 @@
 //! The HTTP door: invoking, waiting, repeating, and requests of every wrong kind.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use kit::{
@@ -56,7 +54,7 @@ async fn a_trace_id_given_at_the_door_is_on_every_row_and_line() {
     let home = Home::new();
     let node = node_with_echo(&home).await;
     let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
-    let request = node.request("POST", "/v1/agents/echo/invoke?wait=30s").header("traceparent", parent);
+    let request = node.request("POST", "/v1/agents/echo/invoke?wait=110s").header("traceparent", parent);
     let answer = kit::http::send(request.json(&json!({"input": "hello"}))).await.expect(200);
 
     assert_eq!((answer.str("/trace_id").as_str(), answer.header("x-trace-id")), (TRACE, TRACE));
@@ -76,7 +74,7 @@ async fn the_same_key_again_is_the_same_execution() {
     home.agent("payer", &agent("payer", &model, ""));
     let node = home.launch().start().await;
     let pay = async |input: &str| -> Answer {
-        let request = node.request("POST", "/v1/agents/payer/invoke?wait=30s").header("idempotency-key", "order-7");
+        let request = node.request("POST", "/v1/agents/payer/invoke?wait=110s").header("idempotency-key", "order-7");
         kit::http::send(request.json(&json!({"input": input}))).await
     };
 
@@ -213,7 +211,7 @@ async fn a_running_execution_can_be_cancelled() {
     let id = node.submit("slow", "work").await;
     model.wait_for_calls(1).await;
     node.post(&format!("/v1/executions/{id}/cancel"), &json!({})).await.expect(200);
-    node.execution_is(&id, &["cancelled"], Duration::from_secs(5)).await;
+    node.execution_is(&id, &["cancelled"], SOON).await;
     // Its place is free: the only slot serves the next one although the model still hangs.
     let next = node.ask("slow", "more").await;
     assert!(next.json["output"].to_string().contains("next"), "{}", next.text);

@@ -19,7 +19,7 @@ use kit::{
 use crate::cast::agent;
 
 /// Node and Python take their time to start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = wait::PATIENCE;
 
 #[tokio::test]
 async fn reference_servers_are_listed_and_called() {

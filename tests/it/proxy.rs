@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = wait::PATIENCE;
 /// So long nothing may arrive where nothing should. A fault can only be missed by it, never be made up.
 const QUIET: Duration = Duration::from_millis(150);
 

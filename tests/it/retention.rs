@@ -11,7 +11,7 @@ async fn old_history_goes_and_its_key_is_not_good_for_a_second_execution() {
     home.agent("worker", &saying("worker", "done"));
     let node = home.launch().env("GREENROOM_RETENTION", "off").start().await;
     let give = async |node: &kit::node::Node| {
-        let request = node.request("POST", "/v1/agents/worker/invoke?wait=30s").header("Idempotency-Key", "once");
+        let request = node.request("POST", "/v1/agents/worker/invoke?wait=110s").header("Idempotency-Key", "once");
         kit::http::send(request.json(&json!({"input": "work"}))).await
     };
     let first = give(&node).await.expect(200);

@@ -87,7 +87,7 @@ async fn planted_secrets_come_out_nowhere() {
         "the key is really used"
     );
     let mut seen = vec![("Slack", reply.text())];
-    let invoke = node.request("POST", "/v1/agents/keeper/invoke?wait=30s").bearer_auth(TOKEN);
+    let invoke = node.request("POST", "/v1/agents/keeper/invoke?wait=110s").bearer_auth(TOKEN);
     seen.push(("an answer", kit::http::send(invoke.json(&json!({"input": "again"}))).await.text));
     for path in ["/health", "/v1/agents", "/v1/tree", "/v1/executions", "/v1/dead-letters", "/v1/queues"] {
         seen.push((path, kit::http::send(node.request("GET", path).bearer_auth(TOKEN)).await.expect(200).text));
@@ -136,7 +136,7 @@ async fn keys_of_anthropic_and_aws_come_out_nowhere() {
     let mut seen = Vec::new();
     for agent in ["anthropic", "bedrock"] {
         for (input, fits) in [("once", "fine"), ("twice", "refused"), ("thrice", "")] {
-            let invoke = node.request("POST", &format!("/v1/agents/{agent}/invoke?wait=30s"));
+            let invoke = node.request("POST", &format!("/v1/agents/{agent}/invoke?wait=110s"));
             let text = kit::http::send(invoke.json(&json!({ "input": input }))).await.text;
             assert!(text.contains(fits), "{agent}, {input}: {text}");
             seen.push((agent, text));
@@ -186,7 +186,7 @@ async fn bearer_keys_come_out_nowhere_and_in_no_panic() {
         ("ollama", "twice", "refused"),
         ("moody", "boom", ""),
     ] {
-        let invoke = node.request("POST", &format!("/v1/agents/{agent}/invoke?wait=30s"));
+        let invoke = node.request("POST", &format!("/v1/agents/{agent}/invoke?wait=110s"));
         let text = kit::http::send(invoke.json(&json!({ "input": input }))).await.text;
         assert!(text.contains(fits), "{agent}, {input}: {text}");
         seen.push((agent, text));
@@ -225,7 +225,7 @@ async fn a_profile_of_aws_is_found_and_told_nowhere() {
     let node = home.launch().env("GREENROOM_LOG", "trace").env("AWS_PROFILE", "kit").begin().await;
     let mut seen = String::new();
     for (input, fits) in [("once", "fine"), ("twice", "refused")] {
-        let invoke = node.request("POST", "/v1/agents/keeper/invoke?wait=30s");
+        let invoke = node.request("POST", "/v1/agents/keeper/invoke?wait=110s");
         let text = kit::http::send(invoke.json(&json!({ "input": input }))).await.text;
         assert!(text.contains(fits), "{input}: {text}");
         seen.push_str(&text);

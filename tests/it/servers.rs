@@ -14,7 +14,7 @@ use tokio::{
     net::TcpStream,
 };
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = wait::PATIENCE;
 
 #[tokio::test]
 async fn each_test_has_its_own_place_in_the_shared_servers() {

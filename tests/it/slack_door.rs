@@ -65,7 +65,7 @@ async fn a_request_that_is_not_from_slack_is_refused_and_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn slack_is_answered_in_under_100_ms() {
+async fn slack_is_answered_well_within_its_three_seconds() {
     let home = Home::new();
     let (node, slack) = node_and_slack(&home).await;
     let mut took = Vec::new();
@@ -75,9 +75,10 @@ async fn slack_is_answered_in_under_100_ms() {
     }
     slack.reply(20, SOON).await;
     took.sort();
+    // That it is a few milliseconds on a machine of its own, the benches measure.
     let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
-    assert!(median < Duration::from_millis(100), "the median was {median:?}, the worst {worst:?}");
-    assert!(worst < Duration::from_secs(1), "the median was {median:?}, the worst {worst:?}");
+    assert!(median < Duration::from_secs(1), "the median was {median:?}, the worst {worst:?}");
+    assert!(worst < Duration::from_secs(3), "the median was {median:?}, the worst {worst:?}");
 }
 
 #[tokio::test]
@@ -164,7 +165,7 @@ async fn a_reply_that_slack_refuses_for_now_comes_later_and_once() {
     slack.refuse_next(500, &[]);
     let posted = slack.command(&node, "/support", "hello").await;
     posted.answer.expect(200);
-    let reply = slack.reply(1, SOON * 2).await;
+    let reply = slack.reply(1, SOON).await;
     assert_eq!((reply.path, slack.refused()), (posted.reply_path, 2));
     assert!(node.stop().await.success());
     assert_eq!(slack.received().len(), 1);

@@ -13,7 +13,7 @@ use kit::{
 use crate::cast::agent;
 
 /// A silent Slack costs its time-out; then waits follow.
-const WHILE: Duration = Duration::from_secs(60);
+const WHILE: Duration = wait::PATIENCE;
 
 async fn asked(slack: &Slack, home: &Home, model: &ModelServer) -> kit::node::Node {
     // One conversation in order, so that the answers have an order.

@@ -15,6 +15,9 @@ use crate::{ports::Ports, service::service, supervisor::ChildSpec};
 const EVERY: Duration = Duration::from_secs(1);
 /// How often the bus is asked how it is: it costs a write, and nothing depends on hearing of it within the second.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// How often it is asked while it says that it is down: a node takes nothing in until it has heard otherwise, and a node that
+/// starts always finds it not connected yet.
+const PROBE_AGAIN: Duration = Duration::from_millis(250);
 /// How long a probe may take before the component counts as down.
 const PROBE: Duration = Duration::from_secs(3);
 /// How long the bus may take: shorter, because the lease is renewed by the same hand.
@@ -71,13 +74,22 @@ pub fn store_monitor(ports: Arc<Ports>, vitals: Arc<Vitals>) -> ChildSpec {
                         note("store", &vitals.state, news);
                     }
                     _ = probe.tick() => {
+                        let begun = Instant::now();
                         let bus = async { ports.bus.health().await.map_err(|e| e.to_string()) };
-                        note("bus", &vitals.bus, within(BUS_PROBE, bus).await);
+                        let news = within(BUS_PROBE, bus).await;
+                        probe.reset_after(next_probe(news.is_some(), begun.elapsed()));
+                        note("bus", &vitals.bus, news);
                     }
                 }
             }
         }
     })
+}
+
+/// How long after a look at the bus the next one follows, by what it told and how long that took. One that is silent is not
+/// asked more often: the lease would be renewed too seldom.
+fn next_probe(is_down: bool, took: Duration) -> Duration {
+    if is_down && took < PROBE_AGAIN { PROBE_AGAIN } else { PROBE_EVERY }
 }
 
 fn ticks(every: Duration) -> Interval {
@@ -105,4 +117,16 @@ fn note(name: &str, cell: &Mutex<Option<String>>, news: Option<String>) {
         _ => {}
     }
     *known = news;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bus_that_says_that_it_is_down_is_asked_again_at_once_and_a_silent_one_is_not() {
+        assert_eq!(next_probe(true, Duration::from_millis(1)), PROBE_AGAIN);
+        assert_eq!(next_probe(true, BUS_PROBE), PROBE_EVERY);
+        assert_eq!(next_probe(false, Duration::from_millis(1)), PROBE_EVERY);
+    }
 }

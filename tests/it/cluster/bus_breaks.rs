@@ -23,7 +23,7 @@ use serde_json::json;
 
 use super::bus_on_rabbitmq::connect;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = wait::PATIENCE;
 
 fn queue(name: &str) -> QueueSpec {
     QueueSpec { name: name.to_owned(), bindings: Vec::new(), sharing: Sharing::Competing }

@@ -19,7 +19,7 @@ use kit::{
 use tokio::runtime::Handle;
 
 /// A broker may have been started just now.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = wait::PATIENCE;
 
 struct OnRabbitMq {
     bus: Arc<AmqpBus>,

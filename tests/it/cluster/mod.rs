@@ -18,4 +18,4 @@ mod versioned_queues;
 mod zombies;
 
 /// How long a story waits for what takes a lease, a reconnection or a server's start.
-const LONG: std::time::Duration = std::time::Duration::from_secs(45);
+const LONG: std::time::Duration = kit::wait::PATIENCE;

@@ -24,7 +24,7 @@ use kit::{
 };
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = wait::PATIENCE;
 
 async fn found(tier: &RedisTier) {
     wait::until("Redis is found", LIMIT, async || tier.health().status == HealthStatus::Ok).await;

@@ -16,7 +16,7 @@ use super::LONG;
 use crate::cast::{agent, saying, scripted};
 
 /// How long a move may take: nothing is unbound before every node has seen the changed folder.
-const MOVED: Duration = Duration::from_secs(120);
+const MOVED: Duration = wait::PATIENCE;
 
 /// A cluster in which so many agents have a queue each.
 async fn cluster(own: usize) -> (Backends, Cluster) {

@@ -203,7 +203,7 @@ async fn a_dead_nodes_work_is_claimed_by_the_databases_clock() {
     state.heartbeat(&NodeId::new("dead"), Duration::from_millis(300)).await.unwrap();
     let lost = running(&state, "dead").await.fence.execution;
     let heir = || Claim { node: NodeId::new("heir"), agent: agent(), limit: 1, ordered: false, lost: true, here: true };
-    let found = kit::wait::seen("the lease runs out", Duration::from_secs(10), async || {
+    let found = kit::wait::seen("the lease runs out", kit::wait::PATIENCE, async || {
         state.claim(heir()).await.unwrap().pop().ok_or("it is not given")
     })
     .await;

@@ -25,7 +25,7 @@ use kit::{
 use serde_json::json;
 
 /// Longer than any recovery takes, and than a claim that reached nobody is looked for.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = wait::PATIENCE;
 
 /// Time-outs that a test can wait for.
 fn hasty() -> Options {

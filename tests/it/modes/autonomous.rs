@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A cluster's nodes start one after the other.
-const WHILE: Duration = Duration::from_secs(30);
+const WHILE: Duration = wait::PATIENCE;
 
 pub(super) async fn r5_1_each_execution_has_its_own_context_and_nobody_sees_anothers_state(ground: Ground) {
     let model = ModelServer::start().await;
@@ -37,7 +37,7 @@ pub(super) async fn r5_1_each_execution_has_its_own_context_and_nobody_sees_anot
         door.ask(name, &format!("keep {secret}")).await;
     }
     let spoken = json!({ "input": "this is secret-of-c1", "conversation": "C1" });
-    door.post("/v1/agents/ann/invoke?wait=30s", &spoken).await.expect(200);
+    door.post("/v1/agents/ann/invoke?wait=110s", &spoken).await.expect(200);
     for (name, own) in [("solo", "secret-of-solo"), ("ann", "secret-of-ann"), ("bob", "secret-of-bob")] {
         let told = door.ask(name, "tell").await;
         assert!(told.json["output"].as_str().is_some_and(|told| told.contains(own)), "{}", told.text);

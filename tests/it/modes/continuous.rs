@@ -12,7 +12,7 @@ use super::ground::conversation;
 use crate::{cast::agent, ground::Ground};
 
 /// A cluster's nodes start one after the other, and a dead one's work is taken over after some seconds.
-const WHILE: Duration = Duration::from_secs(40);
+const WHILE: Duration = wait::PATIENCE;
 
 fn continuous(name: &str, model: &ModelServer, more: &str) -> String {
     agent(name, model, more).replace("execution_mode: autonomous", "execution_mode: continuous")

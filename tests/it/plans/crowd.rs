@@ -64,7 +64,7 @@ async fn a_run_that_does_not_end_by_its_deadline_is_told_of(stand: Stand) {
     run_is(&node, &id, "waiting").await;
     // Its coordinator is held back, so that it cannot end what is late.
     node.post("/v1/agents/lead/pause", &json!({})).await.expect(200);
-    let told = wait::seen("it to be told", SOON * 6, async || {
+    let told = wait::seen("it to be told", SOON, async || {
         let heard = node.executions("ear").await;
         if heard.is_empty() { Err(json!(heard)) } else { Ok(heard[0].clone()) }
     })

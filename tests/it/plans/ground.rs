@@ -45,7 +45,7 @@ pub(super) async fn begin(node: &Node, task: Value) -> String {
 
 /// The run, once it is so.
 pub(super) async fn run_is(node: &Node, id: &str, status: &str) -> Value {
-    wait::seen(&format!("the run {id} to be {status}"), SOON * 2, async || {
+    wait::seen(&format!("the run {id} to be {status}"), SOON, async || {
         let run = node.get(&format!("/v1/plans/{id}")).await.expect(200).json;
         if run["status"] == status { Ok(run) } else { Err(run) }
     })

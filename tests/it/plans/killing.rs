@@ -15,7 +15,7 @@ use super::ground::{lead, others, play};
 use crate::stand::{Stand, on_both};
 
 /// A kill, a start and the rest of the run, on a very busy machine.
-const SOON: Duration = Duration::from_secs(90);
+const SOON: Duration = wait::PATIENCE;
 /// More places than a deed has in one run.
 const MOST: u32 = 80;
 /// Model calls of a run: six steps, of which one asks a person and goes on.

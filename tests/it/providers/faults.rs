@@ -101,7 +101,7 @@ pub(super) async fn who_goes_away_hangs_up(subject: &Subject) {
     let mut chunks = stage.llm.stream(question("hi"));
     tokio::select! {
         _ = chunks.next() => panic!("it answered"),
-        () = kit::wait::until("the second question", Duration::from_secs(20), async || stage.vendor.attempts() == 2) => {}
+        () = kit::wait::until("the second question", kit::wait::PATIENCE, async || stage.vendor.attempts() == 2) => {}
     }
     drop(chunks);
     stage.vendor.wait_for_hang_ups(2).await;

@@ -73,7 +73,7 @@ async fn a_429_for_one_agent_holds_back_the_others_of_its_key() {
     let turned_away = first.complete(question("one"));
     let others = async {
         house.vendor.wait_for_attempts(1).await;
-        kit::wait::seen("the key to be held back", Duration::from_secs(10), async || {
+        kit::wait::seen("the key to be held back", kit::wait::PATIENCE, async || {
             match house.status(" OPENAI_API_KEY") {
                 Some(AgentStatus::Paused) => Ok(()),
                 other => Err(format!("it is {other:?}")),
@@ -114,11 +114,9 @@ async fn a_model_that_is_down_is_left_alone_by_all_and_tried_again() {
     // Another model of the same key is not down.
     house.vendor.always(Exchange::text(&["well"]));
     same_key.complete(question("three")).await.unwrap();
-    kit::wait::seen("the pause to end", Duration::from_secs(20), async || {
-        match house.status("OPENAI_API_KEY/gpt-6-sol") {
-            Some(AgentStatus::Restarting) => Ok(()),
-            other => Err(format!("it is {other:?}")),
-        }
+    kit::wait::seen("the pause to end", kit::wait::PATIENCE, async || match house.status("OPENAI_API_KEY/gpt-6-sol") {
+        Some(AgentStatus::Restarting) => Ok(()),
+        other => Err(format!("it is {other:?}")),
     })
     .await;
     assert_eq!(first.complete(question("four")).await.unwrap().text(), "well");

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A cluster's nodes start one after the other, and what waits is released one by one.
-const WHILE: Duration = Duration::from_secs(30);
+const WHILE: Duration = wait::PATIENCE;
 
 fn ticking(name: &str, schedule: &str) -> String {
     scripted(name, r#"[{reply: "{input}"}]"#, &format!("schedule: {{{schedule}}}\n"))

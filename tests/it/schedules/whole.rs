@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::cast::scripted;
 
-const WHILE: Duration = Duration::from_secs(45);
+const WHILE: Duration = wait::PATIENCE;
 
 fn ticker() -> String {
     scripted("ticker", r#"[{reply: "done"}]"#, "schedule: {every: 1s, missed: all, overlap: allow}\n")

@@ -5,7 +5,6 @@ use std::{
     fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use axum::{
@@ -84,7 +83,7 @@ impl ModelServer {
 
     /// Waits until so many questions have come in.
     pub async fn wait_for_calls(&self, calls: usize) {
-        wait::seen(&format!("{calls} calls at the model server"), Duration::from_secs(20), async || {
+        wait::seen(&format!("{calls} calls at the model server"), wait::PATIENCE, async || {
             let now = self.calls();
             if now >= calls { Ok(()) } else { Err(format!("{now} came")) }
         })

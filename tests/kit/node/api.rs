@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Longer than a graceful stop may take.
-const STOP_LIMIT: Duration = Duration::from_secs(40);
+const STOP_LIMIT: Duration = wait::PATIENCE;
 
 /// A running node. Killed when it is dropped.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Node {
 
     /// Asks an agent and waits for its answer: the whole answer of `invoke`, with `output` and `steps`.
     pub async fn ask(&self, agent: &str, input: &str) -> Answer {
-        self.post(&format!("/v1/agents/{agent}/invoke?wait=30s"), &json!({"input": input})).await.expect(200)
+        self.post(&format!("/v1/agents/{agent}/invoke?wait=110s"), &json!({"input": input})).await.expect(200)
     }
 
     /// Gives an agent work without waiting. Returns the execution's id.

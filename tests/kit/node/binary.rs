@@ -60,6 +60,8 @@ fn build(folder: &Path) {
     let built = cargo
         // The whole workspace chooses the features, as it does for `cargo test --workspace`: else all is built twice.
         .args(["build", "--quiet", "--workspace", "--bin", "greenroom", "--bin", "kit-mcp", "--profile", profile])
+        // So do the tests' own dependencies where something of theirs is built too; what is measured goes without.
+        .args((profile == "dev").then_some("--examples"))
         .arg("--target-dir")
         .arg(folder.parent().unwrap_or(folder))
         .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// So long a node may take to give its work back.
-const STOP_LIMIT: Duration = Duration::from_secs(45);
+const STOP_LIMIT: Duration = wait::PATIENCE;
 
 /// What nodes have in common: the agents' files, the backends, and the tool server's ledger ([`Home::tool_calls`]).
 #[derive(Debug)]

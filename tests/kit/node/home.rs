@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::{Launch, mcp_server};
 
-/// A temporary home: `config/agents/`, `data/`, and what its nodes printed. Gone when it is dropped.
+/// A temporary home: `config/agents/`, `data/`, and what its nodes printed. Gone when it is dropped, unless its story has failed.
 #[derive(Debug)]
 pub struct Home {
     folder: TempDir,
@@ -135,6 +135,13 @@ impl Home {
 
     fn tool_count_file(&self) -> PathBuf {
         self.path().join("tool-calls")
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // What the nodes wrote is read after a failure.
+        self.folder.disable_cleanup(std::thread::panicking());
     }
 }
 

@@ -15,9 +15,9 @@ use super::{Home, Node, Process, greenroom};
 use crate::wait;
 
 /// A debug build on a busy machine starts in well under a second; this is for the worst day.
-const START_LIMIT: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = wait::PATIENCE;
 /// A command that ends.
-const COMMAND_LIMIT: Duration = Duration::from_secs(60);
+const COMMAND_LIMIT: Duration = wait::PATIENCE;
 
 /// A start of the binary, with exactly the environment that is given here (and `PATH`).
 #[derive(Debug)]

@@ -9,10 +9,11 @@ use std::{
 
 use tokio::process::Child;
 
-use crate::wait;
+use crate::wait::{self, cut};
 
-/// So many of a node's last lines stand in the message of a failed story.
-const LAST_LINES: usize = 40;
+/// So many of a node's last lines stand in the message of a failed story, and so much of each; the rest is in the files.
+const LAST_LINES: usize = 60;
+const LINE: usize = 600;
 
 /// A child process. Killed when it is dropped.
 #[derive(Debug)]
@@ -121,13 +122,15 @@ impl Process {
         fs::read_to_string(&self.stderr).unwrap_or_default()
     }
 
-    /// The last lines of both.
+    /// The last lines of both, and where all of them are.
     pub fn output(&self) -> String {
         let tail = |text: String| {
             let lines: Vec<&str> = text.lines().collect();
-            lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+            let last = lines[lines.len().saturating_sub(LAST_LINES)..].iter();
+            last.map(|line| cut((*line).to_owned(), LINE)).collect::<Vec<_>>().join("\n")
         };
-        format!("--- stdout\n{}\n--- stderr\n{}", tail(self.stdout()), tail(self.stderr()))
+        let (stdout, stderr) = (tail(self.stdout()), tail(self.stderr()));
+        format!("--- {}\n{stdout}\n--- {}\n{stderr}", self.stdout.display(), self.stderr.display())
     }
 
     fn proc_file(&self, name: &str) -> PathBuf {

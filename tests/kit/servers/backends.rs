@@ -15,7 +15,7 @@ use url::Url;
 use crate::http;
 
 /// No answer of a server on this machine takes longer.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = crate::wait::PATIENCE;
 
 /// One of each: what a cluster of nodes needs.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use super::{process, script};
 use crate::wait;
 
 /// A killed process is gone at once; an orderly stop may flush first.
-const DEATH_LIMIT: Duration = Duration::from_secs(60);
+const DEATH_LIMIT: Duration = wait::PATIENCE;
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -112,7 +112,7 @@ impl Vendor {
 
     /// Waits until so many questions have come in.
     pub async fn wait_for_attempts(&self, attempts: usize) {
-        wait::seen(&format!("{attempts} questions"), Duration::from_secs(20), async || {
+        wait::seen(&format!("{attempts} questions"), wait::PATIENCE, async || {
             let now = self.attempts();
             if now >= attempts { Ok(()) } else { Err(format!("{now} came")) }
         })
@@ -121,7 +121,7 @@ impl Vendor {
 
     /// Waits until so many clients have hung up before their answer was whole.
     pub async fn wait_for_hang_ups(&self, clients: usize) {
-        wait::seen(&format!("{clients} clients to hang up"), Duration::from_secs(20), async || {
+        wait::seen(&format!("{clients} clients to hang up"), wait::PATIENCE, async || {
             let now = self.notes().hung_up;
             if now >= clients { Ok(()) } else { Err(format!("{now} did")) }
         })
