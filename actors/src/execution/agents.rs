@@ -30,7 +30,9 @@ impl Context {
             _ => Vec::new(),
         };
         let mut called = Vec::with_capacity(calls.len());
-        for AgentCall { agent, input, within } in calls {
+        for call in calls {
+            let payload = call::payload(&call);
+            let AgentCall { agent, input, outputs: _, within } = call;
             let ask = Ask {
                 kind: StepKind::Agent,
                 name: agent.to_string(),
@@ -53,7 +55,7 @@ impl Context {
                     agent.input_topic(),
                     format!("agent/{}", self.claimed.agent),
                     self.claimed.event.trace_id,
-                    call::payload(&input),
+                    payload,
                 );
                 event.event_id = event_id;
                 event.priority = self.claimed.event.priority;
@@ -77,6 +79,7 @@ impl Context {
         let mut answers = Vec::with_capacity(called.len());
         for (agent, call) in agents.iter().zip(called) {
             let Some(result) = call.result else { return Err(Trouble::Waiting) };
+            self.others = self.others + result.cost.unwrap_or_default();
             answers.push(match (result.output, result.error) {
                 (Some(Value::String(text)), _) => Answer::text(text),
                 (Some(other), _) => Answer::text(other.to_string()),

@@ -125,7 +125,8 @@ impl Context {
 
     async fn set_aside(&mut self, llm: &dyn Llm, request: &Request) -> Result<Result<Option<Hold>, TooDear>, Trouble> {
         let budget = &self.spec().limits.budget_usd;
-        if budget.per_execution.is_none() && budget.per_day.is_none() && !self.ports.allowance.is_limited() {
+        let is_bounded = budget.per_execution.is_some() || budget.per_day.is_some() || self.plan.most.is_some();
+        if !is_bounded && !self.ports.allowance.is_limited() {
             return Ok(Ok(None));
         }
         let output = u64::from(request.max_tokens);
@@ -166,7 +167,17 @@ impl Context {
         let budget = &self.spec().limits.budget_usd;
         let (per_execution, per_day, asks) =
             (budget.per_execution, budget.per_day, budget.when_spent == WhenSpent::Ask);
-        let earlier = if per_execution.is_some() || asks { self.spent_before().await? } else { MicroUsd::default() };
+        let counts = per_execution.is_some() || asks || self.plan.most.is_some();
+        let earlier = if counts { self.spent_before().await? } else { MicroUsd::default() };
+        if let Some(most) = self.plan.most {
+            let spent = self.spent + earlier + self.others;
+            if spent + amount > most {
+                let why = format!(
+                    "the call can cost {amount}, and the run has cost {spent} and may cost {most} (max_cost_usd)"
+                );
+                return Ok(Err(TooDear { why, ours: false }));
+            }
+        }
         if let Some(most) = per_execution.map(MicroUsd::from_usd) {
             let spent = self.spent + earlier;
             let most = most + self.granted;
@@ -209,8 +220,14 @@ impl Context {
         }
     }
 
+    /// What it cost so far, with its earlier attempts and whom it asked; without the earlier ones where the store cannot tell of them.
+    pub(super) async fn cost(&mut self) -> MicroUsd {
+        let earlier = self.spent_before().await.unwrap_or_default();
+        earlier + self.spent + self.others
+    }
+
     /// What the execution's earlier attempts spent; what people granted them is granted to this one.
-    async fn spent_before(&mut self) -> Result<MicroUsd, Trouble> {
+    pub(super) async fn spent_before(&mut self) -> Result<MicroUsd, Trouble> {
         if let Some(earlier) = self.earlier {
             return Ok(earlier);
         }

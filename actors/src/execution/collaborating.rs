@@ -2,7 +2,7 @@
 
 use greenroom_config::AgentSpec;
 use greenroom_contract::{
-    AgentId, Event, PlanRunId,
+    AgentId, Event, MicroUsd, PlanRunId,
     clarification::Question,
     execution::{Claimed, Effect, StepKind},
     plan::{NewPlanRun, PlanRun},
@@ -31,6 +31,8 @@ pub(super) struct Shown {
     news: Vec<Event>,
     /// Whether its steps have begun: then nothing may be done anew from the start.
     pub(super) has_begun: bool,
+    /// What the run may cost: its own model calls, and what it has others do.
+    pub(super) most: Option<MicroUsd>,
 }
 
 impl Shown {
@@ -45,9 +47,14 @@ impl Shown {
         &mut self,
         claimed: &Claimed,
         conclusion: &Conclusion,
+        cost: MicroUsd,
         outbox: &mut Vec<Outgoing>,
     ) -> Option<Box<NewPlanRun>> {
-        let run = self.run.take()?;
+        let mut run = self.run.take()?;
+        // The last thing that it did may have been a model call.
+        if cost > MicroUsd::default() {
+            run.progress.cost = Some(cost);
+        }
         let (run, last) = plan::ending(claimed, *run, conclusion)?;
         let news = self.news.drain(..).chain([last]);
         outbox.extend(news.map(|event| Outgoing::Event { event, mandatory: false }));
@@ -111,6 +118,21 @@ impl Context {
     pub(crate) fn show(&mut self, run: NewPlanRun, news: Vec<Event>) {
         self.plan.run = Some(Box::new(run));
         self.plan.news = news;
+    }
+
+    /// What the run may cost.
+    pub(crate) fn may_cost(&mut self, most: Option<MicroUsd>) {
+        self.plan.most = most;
+    }
+
+    /// What others have cost that worked for the run, as far as it has learned.
+    pub(crate) fn others_cost(&mut self, cost: MicroUsd) {
+        self.others = cost;
+    }
+
+    /// What its own model calls cost, those of earlier attempts with them.
+    pub(crate) async fn own_cost(&mut self) -> Result<MicroUsd, Trouble> {
+        Ok(self.spent_before().await? + self.spent)
     }
 
     /// From here on no other attempt may begin from the start.

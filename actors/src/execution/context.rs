@@ -47,6 +47,8 @@ pub struct Context {
     pub(super) kept: Kept,
     pub(super) checkpoint: Option<NewCheckpoint>,
     pub(super) spent: MicroUsd,
+    /// What other agents cost that it asked.
+    pub(super) others: MicroUsd,
     /// What people have allowed to be spent beyond the budgets.
     pub(super) granted: MicroUsd,
     /// What earlier attempts spent, once it was asked for.
@@ -75,7 +77,12 @@ impl Context {
 
     /// The tools that can be asked for now.
     pub fn tools(&self) -> Vec<ToolSpec> {
-        self.kit.outfit.tools.list()
+        let mut tools = self.kit.outfit.tools.list();
+        if let Some(reading) = self.reading() {
+            tools.retain(|tool| tool.name != reading.name);
+            tools.push(reading);
+        }
+        tools
     }
 
     /// Says what the behaviour itself is about to do between its calls, and for how long it may go without a sign of

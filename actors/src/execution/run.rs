@@ -127,6 +127,7 @@ pub async fn run(assignment: Assignment) -> Ending {
         kept: Kept::default(),
         checkpoint: None,
         spent: MicroUsd::default(),
+        others: MicroUsd::default(),
         granted: MicroUsd::default(),
         earlier: None,
         pulse,
@@ -208,12 +209,14 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
     let mut outbox = if succeeded { std::mem::take(&mut context.outbox) } else { Vec::new() };
     outbox.extend(announcement(&context, event, &conclusion));
     outbox.extend(answer_to(event, &conclusion));
-    let plan_run = context.plan.end(&context.claimed, &conclusion, &mut outbox);
+    let is_asked_for = matches!(event.reply_to, Some(ReplyTo::Caller { .. })) || context.spec().collaboration.is_some();
+    let cost = if is_asked_for { context.cost().await } else { MicroUsd::default() };
+    let plan_run = context.plan.end(&context.claimed, &conclusion, cost, &mut outbox);
     let checkpoint = if succeeded { context.checkpoint.take() } else { None };
     log_end(&conclusion, context.journal.len(), context.spent);
 
     let remembers = if succeeded { std::mem::take(&mut context.remembers) } else { Vec::new() };
-    let call = answer_to_caller(&context, event, &conclusion);
+    let call = answer_to_caller(&context, event, cost, &conclusion);
     let finish = Finish { conclusion, settle, checkpoint, outbox, call, remembers, plan_run };
     let (ports, fence) = (Arc::clone(&context.ports), context.claimed.fence);
     context.progress.begin("end".to_owned(), END);
@@ -361,12 +364,14 @@ fn answer_to(event: &Event, conclusion: &Conclusion) -> Option<Outgoing> {
 }
 
 /// The answer to another agent that waits for it.
-fn answer_to_caller(context: &Context, event: &Event, conclusion: &Conclusion) -> Option<CallResult> {
+fn answer_to_caller(context: &Context, event: &Event, cost: MicroUsd, conclusion: &Conclusion) -> Option<CallResult> {
     let Some(ReplyTo::Caller { .. }) = &event.reply_to else { return None };
     let execution = context.claimed.fence.execution;
     match conclusion {
-        Conclusion::Succeeded(output) => Some(CallResult::answered(execution, output.clone(), context.spent)),
-        Conclusion::Ended { status, failure } => Some(CallResult::failed(execution, *status, failure.clone())),
+        Conclusion::Succeeded(output) => Some(CallResult::answered(execution, output.clone(), cost)),
+        Conclusion::Ended { status, failure } => {
+            Some(CallResult::failed(execution, *status, failure.clone()).costing(cost))
+        }
         Conclusion::Retry { .. } => None,
     }
 }

@@ -5,7 +5,7 @@ use greenroom_contract::{
     clarification::Clarification,
     execution::{Execution, Failure, StepKind},
     page::PageRequest,
-    plan::{PlanProgress, PlanRun, Task, check},
+    plan::{KeptStep, PlanProgress, PlanRun, Task, check, check_schema},
     port::{
         operator::{Error, Invocation, Invoked, NewTask, PlanRunShown, RetryFrom},
         state::ClarificationFilter,
@@ -72,6 +72,9 @@ impl Orchestrator {
             if !faults.is_empty() {
                 return Err(Error::Invalid { why: format!("the plan has faults: {}", faults.join("; ")) });
             }
+        }
+        if let Some(Err(why)) = task.structured_output_schema.as_ref().map(check_schema) {
+            return Err(Error::Invalid { why: format!("`structured_output_schema` is no JSON Schema: {why}") });
         }
         Ok(name.clone())
     }
@@ -186,10 +189,15 @@ impl Orchestrator {
                 None => return Err(Error::Invalid { why: format!("no step of the plan puts out {name}") }),
             },
         };
-        let kept = run.progress.kept_from(from);
+        let mut kept = run.progress.kept_from(from);
         if kept.len() == steps.len() && !steps.is_empty() {
             let why = "every step has its output; say from which step on they are to be done anew".to_owned();
             return Err(Error::Conflict { why });
+        }
+        for kept in &mut kept {
+            if run.progress.steps[kept.step].output_chars.is_some() {
+                kept.output = Some(self.whole_output(kept).await?);
+            }
         }
         let PlanProgress { task, inputs, plan, .. } = run.progress;
         // What the first task wanted still holds, and a run without a plan begins with making one.
@@ -205,6 +213,19 @@ impl Orchestrator {
             idempotency_key: None,
         };
         self.take_task(new).await
+    }
+
+    /// The output of a step that is too long to stand in its run.
+    async fn whole_output(&self, kept: &KeptStep) -> Result<Value, Error> {
+        let found = match kept.execution_id {
+            Some(id) => self.inner.ports.state.execution(id).await?,
+            None => None,
+        };
+        let gone = || {
+            let step = kept.step;
+            Error::Conflict { why: format!("the output of step {step} is kept no longer; begin anew from that step") }
+        };
+        found.and_then(|execution| execution.output).ok_or_else(gone)
     }
 }
 

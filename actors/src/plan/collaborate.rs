@@ -1,11 +1,10 @@
 //! The behaviour of a coordinator.
 
-use greenroom_config::spec::{Approve, Collaboration, ResultOf};
+use greenroom_config::spec::{Approve, Collaboration};
 use greenroom_contract::{
     BoxFuture, MicroUsd,
     call::AgentCall,
-    plan::{Name, Plan, Task, Values, check, fill, references},
-    port::llm::Request,
+    plan::{Name, Plan, Task, Values, check, references},
     status::Purpose,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -13,17 +12,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
+    asking::ask_model,
+    digest::{Digests, Reader},
     planner::{self, Candidate, Planned, TRIES},
-    prompts,
+    prompts, result,
     rounds::{Open, Rounds},
     runner::{Action, Bounds, Event, Runner, Verdict},
     shown::Shown,
     task::task_of,
 };
 use crate::execution::{Behaviour, Context, Trouble};
-
-/// How often a model is asked for the same thing once steps have begun, where trying again may help.
-const MODEL_TRIES: u32 = 3;
 
 /// The behaviour: a plan is carried out by others.
 pub(crate) struct Collaborate;
@@ -49,6 +47,8 @@ async fn collaborate(context: &mut Context) -> Result<Value, Trouble> {
     let mut shown = Shown::open(context, &task).await?;
     let begun = begin(context, &settings, &task).await?;
     shown.deadline(deadline(&settings, &task, begun.at));
+    let bounds = bounds(&settings, &task, shown.deadline_at());
+    context.may_cost(bounds.max_cost);
 
     let plan = match task.plan.clone().or_else(|| settings.plan.clone()) {
         Some(plan) => checked(plan, &settings)?,
@@ -64,14 +64,17 @@ async fn collaborate(context: &mut Context) -> Result<Value, Trouble> {
         now = approve(context, &task, &plan, &mut shown, now).await?;
     }
 
-    let bounds = bounds(&settings, &task, shown.deadline_at());
     let mut runner = Runner::new(plan, inputs, &task.kept, bounds, now);
+    let mut digests = Digests::new(settings.whole_up_to);
+    runner.own_cost(context.own_cost().await?);
     context.has_begun();
-    let ran = run(context, &mut runner, &mut shown).await;
-    shown.show(context, &runner);
+    let ran = run(context, &mut runner, &mut shown, &mut digests).await;
+    context.others_cost(runner.steps_cost());
+    shown.show(context, &runner, &digests);
     ran?;
-    let output = result(context, &settings, &task, &runner).await?;
-    Ok(output)
+    let output = result::of(context, &settings, &task, &mut runner, &mut digests).await;
+    shown.show(context, &runner, &digests);
+    output
 }
 
 /// The first note: what the time is, and who can be given steps.
@@ -189,7 +192,12 @@ fn seconds_until(deadline: Timestamp, now: Timestamp) -> u64 {
 }
 
 /// Carries the plan out: whenever something has ended, what can begin begins, until nothing is left.
-async fn run(context: &mut Context, runner: &mut Runner, shown: &mut Shown) -> Result<(), Trouble> {
+async fn run(
+    context: &mut Context,
+    runner: &mut Runner,
+    shown: &mut Shown,
+    digests: &mut Digests,
+) -> Result<(), Trouble> {
     let mut rounds = Rounds::default();
     loop {
         let mut judged = false;
@@ -198,7 +206,7 @@ async fn run(context: &mut Context, runner: &mut Runner, shown: &mut Shown) -> R
             match action {
                 Action::Start { step } => starts.push(step),
                 Action::Judge { step, sentence } => {
-                    let (verdict, reason) = judge(context, runner, step, &sentence).await?;
+                    let (verdict, reason) = judge(context, runner, digests, step, &sentence).await?;
                     runner.apply(Event::Judged { step, verdict, reason });
                     judged = true;
                 }
@@ -212,7 +220,7 @@ async fn run(context: &mut Context, runner: &mut Runner, shown: &mut Shown) -> R
                 }
             }
         }
-        start(context, runner, shown, &mut rounds, starts).await?;
+        start(context, runner, shown, digests, &mut rounds, starts).await?;
         match runner.end() {
             Some(Ok(())) => return Ok(()),
             Some(Err(failure)) => {
@@ -222,7 +230,7 @@ async fn run(context: &mut Context, runner: &mut Runner, shown: &mut Shown) -> R
             None => {}
         }
         let Some((now, events)) = rounds.next(context).await? else {
-            shown.show(context, runner);
+            shown.show(context, runner, digests);
             return Err(Trouble::Waiting);
         };
         runner.observe(now);
@@ -235,6 +243,7 @@ async fn start(
     context: &mut Context,
     runner: &mut Runner,
     shown: &Shown,
+    digests: &mut Digests,
     rounds: &mut Rounds,
     starts: Vec<usize>,
 ) -> Result<(), Trouble> {
@@ -242,15 +251,17 @@ async fn start(
         return Ok(());
     }
     let left = std::time::Duration::from_secs(seconds_until(shown.deadline_at(), runner.now()));
-    let call = |step: &usize| {
+    let mut calls = Vec::with_capacity(starts.len());
+    for step in &starts {
+        let given = digests.tell(context, runner, *step, runner.given(*step), Reader::Agent).await?;
         let planned = &runner.plan().steps[*step];
-        AgentCall {
+        calls.push(AgentCall {
             agent: planned.agent.clone(),
-            input: Value::from(prompts::of_step(planned, &runner.given(*step))),
+            input: Value::from(prompts::of_step(planned, &given.values, runner.misformed(*step))),
+            outputs: given.whole,
             within: planned.deadline.map_or(left, |deadline| deadline.0.min(left)),
-        }
-    };
-    let calls = starts.iter().map(call).collect();
+        });
+    }
     for (step, called) in starts.into_iter().zip(context.call_agents(calls).await?) {
         runner.started(step, called.execution);
         rounds.open(step, Open::Call(called.result));
@@ -261,51 +272,19 @@ async fn start(
 /// Has a model judge a condition. What cannot be read as a judgement ends the run: to guess is worse.
 async fn judge(
     context: &mut Context,
-    runner: &Runner,
+    runner: &mut Runner,
+    digests: &mut Digests,
     step: usize,
     sentence: &str,
 ) -> Result<(Verdict, String), Trouble> {
     let names: Vec<_> = references(sentence).into_iter().map(|reference| reference.name).collect();
     // A sentence that names nothing is about all that is known.
     let known = if names.is_empty() { runner.values() } else { runner.values_before(step, &names) };
-    let answer = ask_model(context, prompts::of_condition(context.spec(), sentence, &known)).await?;
+    let known = digests.tell(context, runner, step, known, Reader::Model).await?.values;
+    let request = prompts::of_condition(context.spec(), sentence, &known);
+    let answer = ask_model(context, runner, request).await?;
     prompts::read_verdict(&answer).ok_or_else(|| {
         let what = format!("the condition of step {} was judged with something that is no judgement", step + 1);
         Trouble::lasting("bad_judgement", what)
     })
-}
-
-/// Asks the model; an answer that may come on another try is waited for, because the run has no other attempt.
-async fn ask_model(context: &mut Context, request: Request) -> Result<String, Trouble> {
-    let mut tries = 1;
-    loop {
-        match context.ask(request.clone()).await {
-            Ok(response) => return Ok(response.text()),
-            Err(Trouble::Failed { lasting: false, .. }) if tries < MODEL_TRIES => tries += 1,
-            Err(trouble) => return Err(trouble),
-        }
-    }
-}
-
-async fn result(
-    context: &mut Context,
-    settings: &Collaboration,
-    task: &Task,
-    runner: &Runner,
-) -> Result<Value, Trouble> {
-    if let Some(template) = &settings.template {
-        return Ok(Value::from(fill(template, &runner.values())));
-    }
-    match settings.result {
-        ResultOf::Last => Ok(runner.last_output().cloned().unwrap_or_default()),
-        ResultOf::All => Ok(serde_json::to_value(runner.outputs()).unwrap_or_default()),
-        ResultOf::Model => {
-            let answer = ask_model(context, prompts::of_result(context.spec(), &task.task, &runner.values())).await?;
-            Ok(match context.spec().llm_config.output {
-                // The provider's layer has checked it.
-                Some(_) => serde_json::from_str(&answer).unwrap_or(Value::String(answer)),
-                None => Value::String(answer),
-            })
-        }
-    }
 }

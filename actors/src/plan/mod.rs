@@ -7,13 +7,19 @@
 //!
 //! * `collaborate`: the behaviour, from the task to the result; `task`: what it is asked
 //! * `planner`: how a model makes a plan; `prompts`: what agents, models and people are told
-//! * `runner`: what is next, a pure decision; `rounds`: in which order ends are learned
+//! * `runner`: what is next, a pure decision; `outcome`: what a step came to; `rounds`: in which order ends are learned
+//! * `asking`: the run's own model calls
+//! * `digest`: long outputs, told by a summary; `result`: what the run comes to
 //! * `shown`: what people see of a run; `news`: what is told of it
 
+mod asking;
 mod collaborate;
+mod digest;
 mod news;
+mod outcome;
 mod planner;
 mod prompts;
+mod result;
 mod rounds;
 mod runner;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::runner::unfenced;
+use super::outcome::unfenced;
 
 /// How often the model is asked for a plan.
 pub(super) const TRIES: u32 = 3;

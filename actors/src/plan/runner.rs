@@ -1,16 +1,18 @@
 //! What is next in a run of a plan: pure. Whoever feeds it the same events in the same order gets the same actions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use greenroom_contract::{
     ExecutionId, MicroUsd,
     call::CallResult,
     execution::Failure,
-    plan::{Condition, KeptStep, Name, OnFailure, Plan, PlanStep, StepRun, Values, holds},
-    status::{ExecutionStatus, PlanStepStatus},
+    plan::{Condition, KeptStep, Name, OnFailure, Plan, StepRun, Values, holds},
+    status::PlanStepStatus,
 };
 use jiff::Timestamp;
 use serde_json::Value;
+
+use super::outcome::{self, Broken, Misformed};
 
 /// Something that the run has to be told.
 #[derive(Debug, Clone)]
@@ -81,9 +83,14 @@ pub(super) struct Runner {
     wanted: BTreeSet<usize>,
     /// Failed steps of which people are asked.
     asked: BTreeSet<usize>,
+    /// Steps whose last answer had not the form that is wanted of it.
+    misformed: BTreeMap<usize, Misformed>,
     /// The time, as far as it was observed.
     now: Timestamp,
+    /// What the steps cost, as far as it is known.
     spent: Option<MicroUsd>,
+    /// What the run's own model calls cost.
+    own: MicroUsd,
     /// Why it ends without its result.
     stopped: Option<Failure>,
     /// What has happened since its beginning, in order.
@@ -101,8 +108,9 @@ impl Runner {
                 (step.output, step.execution_id) = (kept.output.clone(), kept.execution_id);
             }
         }
-        let (wanted, asked) = (BTreeSet::new(), BTreeSet::new());
-        Self { plan, inputs, bounds, steps, wanted, asked, now, spent: None, stopped: None, news: Vec::new() }
+        let (wanted, asked, misformed) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+        let (spent, own, stopped, news) = (None, MicroUsd::default(), None, Vec::new());
+        Self { plan, inputs, bounds, steps, wanted, asked, misformed, now, spent, own, stopped, news }
     }
 
     /// How far each step is.
@@ -115,9 +123,32 @@ impl Runner {
         &self.plan
     }
 
-    /// What the steps cost, as far as it is known.
+    /// What the run cost, as far as it is known.
     pub(super) fn spent(&self) -> Option<MicroUsd> {
-        self.spent
+        let own = (self.own > MicroUsd::default()).then_some(self.own);
+        own.map_or(self.spent, |own| Some(own + self.steps_cost()))
+    }
+
+    /// What the steps cost, as far as it is known.
+    pub(super) fn steps_cost(&self) -> MicroUsd {
+        self.spent.unwrap_or_default()
+    }
+
+    /// So much the run's own model calls have cost.
+    pub(super) fn own_cost(&mut self, own: MicroUsd) {
+        self.own = own;
+    }
+
+    /// What was wrong with the form of a step's last answer.
+    pub(super) fn misformed(&self, step: usize) -> Option<&Misformed> {
+        self.misformed.get(&step)
+    }
+
+    /// Whose output a name is before a step: the later that ran, of two. `None` for inputs.
+    pub(super) fn source(&self, before: usize, name: &Name) -> Option<usize> {
+        let outputs = self.plan.steps.iter().zip(&self.steps).take(before).enumerate();
+        let mut ran = outputs.filter(|(_, (planned, run))| planned.output == *name && run.output.is_some());
+        ran.rfind(|(_, (_, run))| run.status == PlanStepStatus::Succeeded).map(|(step, _)| step)
     }
 
     /// What has happened since the beginning.
@@ -303,13 +334,19 @@ impl Runner {
             run.cost = Some(run.cost.unwrap_or_default() + cost);
         }
         let planned = &self.plan.steps[step];
-        match outcome(planned, self.steps[step].cost, result) {
+        let before = self.misformed.remove(&step);
+        match outcome::of(planned, self.steps[step].cost, result, before) {
             Ok(output) => {
                 let run = &mut self.steps[step];
                 (run.output, run.error) = (Some(output), None);
                 self.set(step, PlanStepStatus::Succeeded);
             }
-            Err(failure) => {
+            Err(Broken::Misformed(misformed)) => {
+                self.steps[step].error = Some(misformed.failure());
+                self.misformed.insert(step, misformed);
+                self.set(step, PlanStepStatus::Pending);
+            }
+            Err(Broken::Failed(failure)) => {
                 let (policy, retries) = (planned.on_failure, planned.retries.unwrap_or(1));
                 self.steps[step].error = Some(failure);
                 match policy {
@@ -343,7 +380,7 @@ impl Runner {
 
     /// Why no step may begin any more.
     fn spent_up(&self) -> Option<Failure> {
-        let (spent, most) = (self.spent.unwrap_or_default(), self.bounds.max_cost);
+        let (spent, most) = (self.spent().unwrap_or_default(), self.bounds.max_cost);
         if let Some(most) = most.filter(|most| spent >= *most && spent > MicroUsd(0)) {
             let what = format!("the run has cost {spent}, and may cost {most}");
             return Some(Failure::new("budget_exhausted", what));
@@ -351,31 +388,4 @@ impl Runner {
         let deadline = self.bounds.deadline.filter(|deadline| *deadline <= self.now)?;
         Some(Failure::new("timed_out", format!("the run was to end by {deadline:.0}")))
     }
-}
-
-/// What a step came to: its output, or why there is none.
-fn outcome(planned: &PlanStep, cost: Option<MicroUsd>, result: CallResult) -> Result<Value, Failure> {
-    if result.status != ExecutionStatus::Succeeded {
-        let why = || Failure::new(result.status.as_str(), "its agent gave no reason");
-        return Err(result.error.clone().unwrap_or_else(why));
-    }
-    let most = planned.max_cost_usd.map(MicroUsd::from_usd);
-    if let (Some(cost), Some(most)) = (cost, most)
-        && cost > most
-    {
-        return Err(Failure::new("budget_exhausted", format!("it has cost {cost}, and may cost {most}")));
-    }
-    let output = result.output.unwrap_or(Value::Null);
-    match (&planned.structured_output_schema, output) {
-        (Some(_), Value::String(text)) => serde_json::from_str(unfenced(&text))
-            .map_err(|why| Failure::new("bad_output", format!("its output is to be JSON, and is not: {why}"))),
-        (_, output) => Ok(output),
-    }
-}
-
-/// A text without the fence that models put round JSON.
-pub(super) fn unfenced(text: &str) -> &str {
-    let text = text.trim();
-    let inner = text.strip_prefix("```").and_then(|text| text.strip_suffix("```"));
-    inner.map_or(text, |inner| inner.strip_prefix("json").unwrap_or(inner).trim())
 }

@@ -145,17 +145,48 @@ fn money_time_and_form_are_kept_to() {
     late.observe(Timestamp::from_second(60).unwrap());
     assert_eq!((begin(&mut late).len(), &*late.end().unwrap().unwrap_err().code), (0, "timed_out"));
 
-    let form =
-        json!({ "task": "t", "agent": "ada", "output": "$a", "structured_output_schema": {}, "max_cost_usd": 0.00001 });
-    for (output, cost, ends) in
-        [("```json\n{\"a\": 1}\n```", 10, "ok"), ("1, 2", 10, "bad_output"), ("1", 11, "budget_exhausted")]
+    let form = json!({ "task": "t", "agent": "ada", "output": "$a", "structured_output_schema": { "type": "object" },
+                       "max_cost_usd": 0.00003 });
+    for (output, cost, tries, ends) in
+        [("```json\n{\"a\": 1}\n```", 30, 1, "ok"), ("1, 2", 10, 3, "bad_output"), ("[1]", 16, 2, "budget_exhausted")]
     {
         let mut runner = runner(plan(json!([form])), wide());
-        begin(&mut runner);
-        let result = CallResult::answered(ExecutionId::new(), json!(output), MicroUsd(cost));
-        runner.apply(Event::Ended { step: 0, result });
+        let mut asked = 0;
+        while begin(&mut runner) == [0] {
+            asked += 1;
+            let result = CallResult::answered(ExecutionId::new(), json!(output), MicroUsd(cost));
+            runner.apply(Event::Ended { step: 0, result });
+        }
         assert_eq!(runner.end().unwrap().map_or_else(|failure| failure.code.as_str(), |()| "ok"), ends);
+        assert_eq!(asked, tries, "{output}");
     }
+}
+
+#[test]
+fn an_answer_without_its_form_is_given_back_and_the_next_one_counts() {
+    let schema = json!({ "type": "object", "required": ["n"] });
+    let step = json!({ "task": "t", "agent": "ada", "output": "$a", "structured_output_schema": schema });
+    let mut runner = runner(plan(json!([step])), wide());
+    begin(&mut runner);
+    runner.apply(Event::Ended { step: 0, result: said(json!("three")) });
+    let before = runner.misformed(0).unwrap();
+    assert_eq!((before.times, before.answer.as_str()), (1, "three"));
+    assert_eq!(begin(&mut runner), [0]);
+    runner.apply(Event::Ended { step: 0, result: said(json!({ "n": 3 })) });
+    assert_eq!((runner.end(), runner.misformed(0)), (Some(Ok(())), None));
+    assert_eq!((runner.last_output(), runner.steps()[0].tries), (Some(&json!({ "n": 3 })), 2));
+}
+
+#[test]
+fn what_the_run_s_own_model_calls_cost_is_in_its_budget() {
+    let two = json!([{ "task": "t", "agent": "ada", "output": "$a" }, { "task": "t", "agent": "ada", "output": "$b" }]);
+    let mut runner = runner(plan(two), Bounds { max_cost: Some(MicroUsd(20)), ..wide() });
+    runner.own_cost(MicroUsd(5));
+    begin(&mut runner);
+    runner.apply(Event::Ended { step: 0, result: said(json!(1)) });
+    runner.own_cost(MicroUsd(10));
+    assert_eq!((begin(&mut runner).len(), runner.spent()), (0, Some(MicroUsd(20))));
+    assert_eq!(runner.end().unwrap().unwrap_err().code, "budget_exhausted");
 }
 
 /// A random plan; about half of them are valid.

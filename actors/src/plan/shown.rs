@@ -6,7 +6,7 @@ use greenroom_contract::{
 };
 use jiff::Timestamp;
 
-use super::{news, runner::Runner};
+use super::{digest::Digests, news, runner::Runner};
 use crate::execution::{Context, Trouble};
 
 /// The run, so far.
@@ -62,11 +62,12 @@ impl Shown {
     }
 
     /// The run as it is now, with the news since it was last written.
-    pub(super) fn show(&mut self, context: &mut Context, runner: &Runner) {
+    pub(super) fn show(&mut self, context: &mut Context, runner: &Runner, digests: &Digests) {
         let is = |status| runner.steps().iter().any(|step| step.status == status);
         let waits = is(PlanStepStatus::Waiting) && !is(PlanStepStatus::Running);
         self.run.status = if waits { PlanRunStatus::Waiting } else { PlanRunStatus::Running };
-        self.run.progress.steps = runner.steps().to_vec();
+        let steps = runner.steps().iter().enumerate();
+        self.run.progress.steps = steps.map(|(step, run)| digests.shown(step, run)).collect();
         self.run.progress.cost = runner.spent();
         let news = news::of_steps(context.claimed(), runner, self.run.told);
         let told = self.run.told.max(runner.news().len() as u32);

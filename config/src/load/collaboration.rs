@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use greenroom_contract::plan::{Name, Plan, check as faults, references};
+use greenroom_contract::plan::{Name, Plan, check as faults, check_schema, references};
 
 use super::rules::Rules;
 use crate::spec::{Collaboration, Mode, ResultOf};
@@ -40,6 +40,9 @@ pub(super) fn check(rules: &mut Rules<'_>) {
         if let Some(plan) = plan {
             unknown_names(rules, plan, template);
         }
+    }
+    if let Some(Err(why)) = collaboration.structured_output_schema.as_ref().map(check_schema) {
+        rules.refuse("collaboration.structured_output_schema", format!("is no JSON Schema: {why}"), "");
     }
     if !spec.tools.is_empty() {
         rules.warn("tools", "have no effect: a coordinator works through its `collaboration.agents`");

@@ -4,6 +4,7 @@ use garde::Validate;
 use greenroom_contract::{AgentId, plan::Plan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::HumanDuration;
 
@@ -35,6 +36,16 @@ pub struct Collaboration {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(min = 1, max = 100_000)))]
     pub template: Option<String>,
+    /// The JSON Schema that the result has to follow. A model that makes the result is told what is wrong with it, up to three tries
+    /// in all; then, and where no model makes it, the run fails with the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub structured_output_schema: Option<Value>,
+    /// Up to how many characters a step's output stands whole in prompts and in the run as people see it. For a longer one a summary by
+    /// this agent's model stands there, and an agent that is given it can read the whole.
+    #[serde(default = "default_whole_up_to")]
+    #[garde(range(min = 100, max = 16_000))]
+    pub whole_up_to: u32,
     /// How many steps run side by side, where the plan allows it. With 1 they run in order.
     #[serde(default = "default_parallel")]
     #[garde(range(min = 1, max = 100))]
@@ -43,11 +54,15 @@ pub struct Collaboration {
     #[serde(default = "default_deadline")]
     #[garde(skip)]
     pub deadline: HumanDuration,
-    /// What the steps of a run may cost in US dollars together. It is looked at before each step begins; the agents' own
-    /// `limits.budget_usd` stop a step.
+    /// What a run may cost in US dollars: its steps and the coordinator's own model calls. It is looked at before each step begins,
+    /// and before each of those calls with the most that the call can cost; the agents' own `limits.budget_usd` stop a step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0)))]
     pub max_cost_usd: Option<f64>,
+}
+
+fn default_whole_up_to() -> u32 {
+    16_000
 }
 
 fn default_parallel() -> u32 {

@@ -4,12 +4,13 @@
 //! nothing, as with questions to people; the transaction that ends the other's execution settles the step with a
 //! [`CallResult`], and the caller is due again, on whatever node.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
+    event::{Event, ReplyTo},
     execution::Failure,
     id::{AgentId, EventId, ExecutionId},
     money::MicroUsd,
@@ -27,6 +28,8 @@ pub struct AgentCall {
     pub agent: AgentId,
     /// What: a text, or an object.
     pub input: Value,
+    /// Outputs of other executions that it may read, by the names under which it is told of them.
+    pub outputs: BTreeMap<String, ExecutionId>,
     /// How long it has for an answer, from the moment at which it is asked. Later its execution is cancelled.
     pub within: Duration,
 }
@@ -51,7 +54,7 @@ pub struct CallResult {
     /// Why there is no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
-    /// What the other's last attempt cost, as far as it is known.
+    /// What the other cost, as far as it is known, and who it asked in its turn.
     #[serde(default, rename = "cost_usd", skip_serializing_if = "Option::is_none")]
     pub cost: Option<MicroUsd>,
     /// The other agent's execution.
@@ -73,6 +76,11 @@ impl CallResult {
     /// The end of a call without an answer.
     pub fn failed(execution: ExecutionId, status: ExecutionStatus, failure: Failure) -> Self {
         Self { status, output: None, error: Some(failure), cost: None, execution_id: execution }
+    }
+
+    /// The same, with what it cost.
+    pub fn costing(self, cost: MicroUsd) -> Self {
+        Self { cost: Some(cost), ..self }
     }
 
     /// How the call ends with it.
@@ -106,10 +114,24 @@ pub fn refuse(path: &[AgentId], caller: &AgentId, agent: &AgentId) -> Option<Fai
         .then(|| Failure::new("call_too_deep", format!("{deep} agents wait for each other already, as many as may")))
 }
 
-/// What an event says that asks `input`.
-pub fn payload(input: &Value) -> Value {
-    json!({ "input": input })
+/// What an event says by which an agent is called.
+pub fn payload(call: &AgentCall) -> Value {
+    let mut payload = json!({ "input": call.input });
+    if !call.outputs.is_empty() {
+        payload[OUTPUTS] = json!(call.outputs);
+    }
+    payload
 }
+
+/// The outputs that whoever handles an event may read: only a call gives any.
+pub fn outputs(event: &Event) -> BTreeMap<String, ExecutionId> {
+    match (&event.reply_to, event.payload.get(OUTPUTS)) {
+        (Some(ReplyTo::Caller { .. }), Some(outputs)) => serde_json::from_value(outputs.clone()).unwrap_or_default(),
+        _ => BTreeMap::new(),
+    }
+}
+
+const OUTPUTS: &str = "outputs";
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod duration;
 pub mod event;
 pub mod execution;
+pub mod form;
 pub mod id;
 pub mod money;
 pub mod page;

@@ -2,6 +2,7 @@
 
 mod crowd;
 mod ground;
+mod keeping;
 mod killing;
 mod planning;
 mod running;

@@ -1,6 +1,6 @@
 //! `ask_agent`: asks another agent, whose answer is the tool's. The execution waits for it and holds nothing meanwhile.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use greenroom_config::spec::BuiltinTool;
 use greenroom_contract::{
@@ -56,7 +56,7 @@ impl AskAgent {
         if question.is_empty() || question.chars().count() > LONGEST_TEXT {
             return Err(format!("ask_agent needs a question, which is a text of at most {LONGEST_TEXT} characters"));
         }
-        Ok(AgentCall { agent, input: Value::from(question), within: self.within })
+        Ok(AgentCall { agent, input: Value::from(question), outputs: BTreeMap::new(), within: self.within })
     }
 }
 

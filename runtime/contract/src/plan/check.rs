@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use serde_json::Value;
+
 use super::{Name, Plan, PlanStep, Reference, parse, references};
-use crate::id::AgentId;
+use crate::{form::Form, id::AgentId, port::llm::OutputForm};
 
 /// So many steps a plan has at most.
 pub const MOST_STEPS: usize = 100;
@@ -59,6 +61,11 @@ pub fn check(plan: &Plan, agents: &[AgentId]) -> Vec<Fault> {
     checker.faults
 }
 
+/// What is wrong with a JSON Schema, if it is none; it may refer to nothing outside of itself.
+pub fn check_schema(schema: &Value) -> Result<(), String> {
+    Form::new(OutputForm { name: "output".to_owned(), schema: schema.clone() }).map(drop)
+}
+
 /// The same output twice is for the branches of a choice.
 fn clashes(one: &PlanStep, other: &PlanStep) -> bool {
     let no_choice = one.condition.is_none() || other.condition.is_none() || one.condition == other.condition;
@@ -105,6 +112,9 @@ impl Checker<'_> {
             for Reference { name, .. } in references(condition) {
                 self.name(plan, place, at("condition"), &name);
             }
+        }
+        if let Some(Err(why)) = step.structured_output_schema.as_ref().map(check_schema) {
+            self.fault(at("structured_output_schema"), format!("is no JSON Schema: {why}"));
         }
         if step.max_cost_usd.is_some_and(|cost| !cost.is_finite() || cost < 0.0) {
             self.fault(at("max_cost_usd"), "is not an amount of dollars");
@@ -174,6 +184,7 @@ mod tests {
             step("$b", json!({ "inputs": ["$c"], "depends_on": ["$b"], "condition": "$a == " })),
             step("$a", json!({ "max_cost_usd": -1, "deadline": "0s", "retries": 11 })),
             step("$topic", json!({})),
+            step("$form", json!({ "structured_output_schema": { "type": "thing" } })),
         ]});
         let expected = [
             "inputs[1].name $topic is the name of an earlier input, or of the task itself",
@@ -190,7 +201,10 @@ mod tests {
             "steps[2].output $a is the output of steps[0], too; names are unique, except of steps whose conditions differ",
             "steps[3].output $topic is the name of an input of the plan, or of the task itself",
         ];
-        assert_eq!(faults(plan), expected);
+        let mut found = faults(plan);
+        let schema = found.pop().unwrap_or_default();
+        assert!(schema.starts_with("steps[4].structured_output_schema is no JSON Schema: "), "{schema}");
+        assert_eq!(found, expected);
         assert_eq!(faults(json!({ "steps": [] })), ["steps are none: a plan has at least one step"]);
     }
 

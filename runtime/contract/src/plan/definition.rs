@@ -75,7 +75,8 @@ pub struct PlanStep {
     /// How often the step is tried again with `on_failure: retry` (1 if absent). Its agent's own attempts are not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
-    /// The JSON Schema that its output has to follow.
+    /// The JSON Schema that its output has to follow. An answer that does not is given back to its agent with what is wrong with it, up
+    /// to three tries in all; then the step fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured_output_schema: Option<Value>,
 }

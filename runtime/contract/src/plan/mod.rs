@@ -20,7 +20,7 @@ mod portia_tests;
 mod run;
 mod template;
 
-pub use check::{Fault, MOST_STEPS, check};
+pub use check::{Fault, MOST_STEPS, check, check_schema};
 pub use condition::{Comparison, Condition, Expression, Operand};
 pub use definition::{OnFailure, Plan, PlanInput, PlanStep, Variable};
 pub use evaluate::holds;

@@ -34,6 +34,9 @@ pub struct Task {
     /// What the run may cost in dollars, if that is less than its coordinator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost_usd: Option<f64>,
+    /// The JSON Schema that the result has to follow, instead of its coordinator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured_output_schema: Option<Value>,
     /// The run that this one goes on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork_of: Option<PlanRunId>,
@@ -79,7 +82,7 @@ pub struct PlanProgress {
     /// Why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
-    /// What its steps cost, as far as it is known.
+    /// What its steps and its own model calls cost, as far as it is known.
     #[serde(default, rename = "cost_usd", skip_serializing_if = "Option::is_none")]
     pub cost: Option<MicroUsd>,
     /// The run that it goes on from.
@@ -101,6 +104,12 @@ pub struct StepRun {
     /// What it put out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
+    /// How many characters its output has, where that is too long to stand here: the execution has the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_chars: Option<u64>,
+    /// What others are told of such an output, once somebody was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
     /// Why it failed, or its last try did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
@@ -128,6 +137,8 @@ impl Default for StepRun {
             tries: 0,
             execution_id: None,
             output: None,
+            output_chars: None,
+            summary: None,
             error: None,
             reason: None,
             kept: false,

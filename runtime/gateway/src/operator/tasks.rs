@@ -16,7 +16,7 @@ use greenroom_contract::{
     status::PlanRunStatus,
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::invoke::{idempotency_key, wanted_wait};
@@ -45,6 +45,8 @@ pub(super) struct Request {
     #[serde(default)]
     max_cost_usd: Option<f64>,
     #[serde(default)]
+    structured_output_schema: Option<Value>,
+    #[serde(default)]
     kept: Vec<KeptStep>,
     #[serde(default)]
     priority: Option<Priority>,
@@ -58,10 +60,31 @@ pub(super) async fn start(
     JsonBody(request): JsonBody<Request>,
 ) -> Result<Response, Problem> {
     let wait = wanted_wait(params)?;
-    let Request { agent, task, inputs, plan, approve, deadline, max_cost_usd, kept, priority } = request;
+    let Request {
+        agent,
+        task,
+        inputs,
+        plan,
+        approve,
+        deadline,
+        max_cost_usd,
+        structured_output_schema,
+        kept,
+        priority,
+    } = request;
     let new = NewTask {
         agent,
-        task: Task { task, inputs, plan, approve, deadline, max_cost_usd, fork_of: None, kept },
+        task: Task {
+            task,
+            inputs,
+            plan,
+            approve,
+            deadline,
+            max_cost_usd,
+            structured_output_schema,
+            fork_of: None,
+            kept,
+        },
         priority: priority.unwrap_or_default(),
         trace_id,
         source: "http".to_owned(),

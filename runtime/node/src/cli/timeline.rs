@@ -75,7 +75,13 @@ fn of_step(place: usize, planned: &Value, step: &Value) -> Vec<String> {
         more("because", text);
     }
     match &step["output"] {
-        Value::Null => more("→", word("output")),
+        Value::Null => match (step["output_chars"].as_u64(), step["summary"].as_str()) {
+            (Some(chars), summary) => {
+                let summary = summary.map(|summary| format!(": {summary}")).unwrap_or_default();
+                more("→", &format!("{} = [{chars} characters{summary}]", word("output")));
+            }
+            (None, _) => more("→", word("output")),
+        },
         Value::String(text) => more("→", &format!("{} = {text}", word("output"))),
         other => more("→", &format!("{} = {other}", word("output"))),
     }

@@ -1,8 +1,9 @@
-//! A schema and what it says of an answer.
+//! A JSON Schema and what it says of an answer: of a model, of an agent in a plan. No document outside of it is ever fetched.
 
-use greenroom_contract::port::llm::OutputForm;
 use jsonschema::Validator;
 use serde_json::Value;
+
+use crate::port::llm::OutputForm;
 
 /// So many faults are told to the model, each at most this long: the first ones mend the rest, mostly.
 const MOST_FAULTS: usize = 10;
@@ -65,10 +66,12 @@ fn json_in(text: &str) -> Result<Value, String> {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
-    let within = text.find('{').zip(text.rfind('}')).filter(|(first, last)| first < last);
-    within
-        .and_then(|(first, last)| serde_json::from_str(&text[first..=last]).ok())
-        .ok_or_else(|| format!("the answer is no JSON ({error})"))
+    // The outermost of what can hold other things, whichever begins first.
+    let between = |open: char, close: char| text.find(open).zip(text.rfind(close)).filter(|(first, last)| first < last);
+    let mut within = [between('{', '}'), between('[', ']')];
+    within.sort_by_key(|place| place.map_or(usize::MAX, |(first, _)| first));
+    let read = |(first, last): (usize, usize)| serde_json::from_str(&text[first..=last]).ok();
+    within.into_iter().flatten().find_map(read).ok_or_else(|| format!("the answer is no JSON ({error})"))
 }
 
 #[cfg(test)]
@@ -93,6 +96,13 @@ mod tests {
         {
             assert_eq!(count().read(text).unwrap(), json!({ "count": 3 }), "{text}");
         }
+    }
+
+    #[test]
+    fn a_list_is_found_too() {
+        let list = form(json!({ "type": "array", "items": { "type": "object" } })).unwrap();
+        assert_eq!(list.read("```json\n[{\"a\":1}, {}]\n```").unwrap(), json!([{ "a": 1 }, {}]));
+        assert!(list.read("{\"a\": [1]}").is_err(), "the list within is not the answer");
     }
 
     #[test]
