@@ -1,32 +1,39 @@
 //! Answers on their way to a Slack that refuses, fails, is silent, or has forgotten the address: each arrives once, and in
-//! order.
+//! order, on both backends.
 
 use std::time::Duration;
 
-use kit::{
-    model::{ModelServer, Reply},
-    node::Home,
-    slack::Slack,
-    wait,
+use kit::{model::Reply, node::Node, slack::Slack, wait};
+
+use crate::{
+    cast::agent,
+    stand::{Stand, on_both},
 };
 
-use crate::cast::agent;
+on_both! {
+    every_answer_arrives_once_and_in_order_whatever_slack_does
+    what_waits_for_slack_outlives_the_node
+    a_silent_slack_is_asked_again
+}
 
 /// A silent Slack costs its time-out; then waits follow.
 const WHILE: Duration = wait::PATIENCE;
 
-async fn asked(slack: &Slack, home: &Home, model: &ModelServer) -> kit::node::Node {
+async fn asked(slack: &Slack, stand: &Stand) -> Node {
     // One conversation in order, so that the answers have an order.
-    let yaml = agent("clerk", model, "subscriptions: [slack.events.command.clerk]");
-    home.agent("clerk", &yaml.replace("autonomous", "continuous"));
-    model.rule(|asked| Reply::text(format!("to {}", asked.question())));
-    home.launch().envs(slack.environment()).start().await
+    let yaml = agent("clerk", &stand.model, "subscriptions: [slack.events.command.clerk]");
+    stand.home.agent("clerk", &yaml.replace("autonomous", "continuous"));
+    stand.model.rule(|asked| Reply::text(format!("to {}", asked.question())));
+    launch(slack, stand).await
 }
 
-#[tokio::test]
-async fn every_answer_arrives_once_and_in_order_whatever_slack_does() {
-    let (home, slack, model) = (Home::new(), Slack::start().await, ModelServer::start().await);
-    let node = asked(&slack, &home, &model).await;
+async fn launch(slack: &Slack, stand: &Stand) -> Node {
+    stand.launch().env("GREENROOM_NODE", "only").envs(slack.environment()).start().await
+}
+
+async fn every_answer_arrives_once_and_in_order_whatever_slack_does(stand: Stand) {
+    let slack = Slack::start().await;
+    let node = asked(&slack, &stand).await;
     slack.refuse_next(429, &[("retry-after", "1")]);
     slack.refuse_next(500, &[]);
     slack.refuse_next(429, &[("retry-after", "2")]);
@@ -50,10 +57,9 @@ async fn every_answer_arrives_once_and_in_order_whatever_slack_does() {
     assert_eq!(slack.received().len(), 6, "nothing came twice");
 }
 
-#[tokio::test]
-async fn what_waits_for_slack_outlives_the_node() {
-    let (home, slack, model) = (Home::new(), Slack::start().await, ModelServer::start().await);
-    let node = asked(&slack, &home, &model).await;
+async fn what_waits_for_slack_outlives_the_node(stand: Stand) {
+    let slack = Slack::start().await;
+    let node = asked(&slack, &stand).await;
     slack.refuse_next(429, &[("retry-after", "3")]);
     for number in 0..3 {
         slack.command(&node, "/clerk", &format!("question {number}")).await.answer.expect(200);
@@ -67,7 +73,7 @@ async fn what_waits_for_slack_outlives_the_node() {
     )
     .await;
     node.kill9().await;
-    let node = home.launch().envs(slack.environment()).start().await;
+    let node = launch(&slack, &stand).await;
     let texts = wait::seen("all answers to be in Slack", WHILE, async || {
         let texts: Vec<String> = slack.received().iter().map(|post| post.text()).collect();
         if texts.len() >= 3 { Ok(texts) } else { Err(format!("{texts:?}")) }
@@ -78,10 +84,9 @@ async fn what_waits_for_slack_outlives_the_node() {
     assert_eq!(slack.received().len(), 3);
 }
 
-#[tokio::test]
-async fn a_silent_slack_is_asked_again() {
-    let (home, slack, model) = (Home::new(), Slack::start().await, ModelServer::start().await);
-    let node = asked(&slack, &home, &model).await;
+async fn a_silent_slack_is_asked_again(stand: Stand) {
+    let slack = Slack::start().await;
+    let node = asked(&slack, &stand).await;
     slack.ignore_next();
     slack.command(&node, "/clerk", "question").await.answer.expect(200);
     assert_eq!(slack.reply(1, WHILE).await.text(), "to question");

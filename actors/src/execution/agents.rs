@@ -25,10 +25,12 @@ impl Context {
     /// each other in a row: such calls fail at once.
     pub async fn call_agents(&mut self, calls: Vec<AgentCall>) -> Result<Vec<Called>, Trouble> {
         self.check_going()?;
-        let path = match &self.claimed.event.reply_to {
-            Some(ReplyTo::Caller { path }) => path.clone(),
+        let asked_by = self.claimed.event.reply_to.clone();
+        let path = match &asked_by {
+            Some(ReplyTo::Caller { path, .. }) => path.clone(),
             _ => Vec::new(),
         };
+        let person = asked_by.as_ref().and_then(ReplyTo::person).cloned().map(Box::new);
         let mut called = Vec::with_capacity(calls.len());
         for call in calls {
             let payload = call::payload(&call);
@@ -61,7 +63,7 @@ impl Context {
                 event.priority = self.claimed.event.priority;
                 event.correlation_id = Some(caller.to_string());
                 let path = path.iter().chain([&self.claimed.agent]).cloned().collect();
-                event.reply_to = Some(ReplyTo::Caller { path });
+                event.reply_to = Some(ReplyTo::Caller { path, person: person.clone() });
                 self.journal.called(NewCall { seq, agent, event, within });
                 called.push(Called { execution, result: None });
                 continue;

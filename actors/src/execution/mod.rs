@@ -15,6 +15,7 @@ mod hash;
 mod journal;
 #[cfg(test)]
 mod journal_tests;
+mod light;
 mod mind;
 mod model;
 mod persist;

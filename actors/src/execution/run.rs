@@ -7,7 +7,6 @@ use greenroom_contract::{
     BoxFuture, ClarificationId, Event, EventId, MicroUsd, ReplyTo,
     call::CallResult,
     execution::{Claimed, Failure, Fence},
-    port::reply::Sign,
     port::state::{Conclusion, Error, Finish, OutboxId, Outgoing, Wait},
     status::ExecutionStatus,
 };
@@ -20,6 +19,7 @@ use super::{
     context::Context,
     converse::Converse,
     journal::Journal,
+    light::Light,
     mind::Kept,
     persist::persist_under,
     progress::{Progress, Voice},
@@ -113,9 +113,7 @@ pub async fn run(assignment: Assignment) -> Ending {
     let voice = event.reply_to.clone().map(|to| Voice { signs: Arc::clone(&ports.signs), to });
     let progress = progress.with_voice(voice);
     progress.begin("beginning".to_owned(), BEGINNING);
-    let signs = Arc::clone(&ports.signs);
-    let sign = |sign| event.reply_to.iter().for_each(|to| signs.give(to, fence.execution, sign));
-    sign(Sign::Working);
+    let mut light = Light::on(&ports.signs, event.reply_to.as_ref(), fence.execution);
     let mut context = Context {
         journal: Journal::new(Arc::clone(&ports.state), &claimed, Arc::clone(&pulse)),
         claimed,
@@ -143,7 +141,9 @@ pub async fn run(assignment: Assignment) -> Ending {
     };
     // On the heap, because thousands run at a time and each would hold the room for its end from its beginning.
     let ending = Box::pin(conclude(context, result, &event)).await;
-    sign(if ending == Ending::Waiting { Sign::Waiting } else { Sign::Over });
+    if ending == Ending::Waiting {
+        light.waits();
+    }
     ending
 }
 
@@ -258,11 +258,13 @@ async fn wait(mut context: Context) -> Ending {
     }
     let (questions, calls) = (context.journal.take_asked(), context.journal.take_called());
     let event = &context.claimed.event;
+    // Whoever began the work answers for it, also where an agent asks that another one has asked.
+    let person = event.reply_to.as_ref().and_then(ReplyTo::person).cloned().map(ReplyTo::Slack);
     let mut outbox = Vec::new();
     for asked in &questions {
         let id = ClarificationId::of(fence.execution, attempt, asked.seq);
         outbox.extend(clarify::announcement(&context.claimed, id, asked));
-        if let Some(to @ ReplyTo::Slack(_)) = event.reply_to.clone() {
+        if let Some(to) = person.clone() {
             let text = clarify::card(id, &asked.question);
             outbox.push(Outgoing::Reply { to, text, is_error: false, card: Some(id), trace_id: event.trace_id });
         }
@@ -271,7 +273,7 @@ async fn wait(mut context: Context) -> Ending {
     // Before the call is there: its end may be told a moment later.
     calls.iter().for_each(|call| ports.ended.call_back(call.execution(), &context.claimed.agent));
     let plan_run = context.plan.pause(&mut outbox);
-    let wait = Wait { questions, calls, reply_to: event.reply_to.clone(), outbox, plan_run };
+    let wait = Wait { questions, calls, reply_to: person, outbox, plan_run };
     match persist_under(Some(&context.pulse), "wait", || ports.state.wait(fence, wait.clone())).await {
         Ok(()) => {
             ports.outbox.ring();

@@ -63,6 +63,8 @@ impl Operator for Orchestrator {
                 cluster.tell(verb).await;
             }
             self.inner.ports.ended.tell(execution);
+            // Who asked is told of it.
+            self.inner.ports.outbox.ring();
             self.tell_of_cancelled(execution, &failure).await;
             Ok(())
         })

@@ -166,6 +166,9 @@ pub enum ReplyTo {
     Caller {
         /// Who waits for whom: the agent that is answered is the last, the first has nobody that waits for it.
         path: Vec<AgentId>,
+        /// Who asked the first of them in Slack: their questions go there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        person: Option<Box<SlackReply>>,
     },
 }
 
@@ -176,6 +179,15 @@ impl ReplyTo {
             Self::Slack(_) => "slack",
             Self::Topic { .. } => "topic",
             Self::Caller { .. } => "caller",
+        }
+    }
+
+    /// The person in Slack for whom this is done, directly or by agents that asked each other.
+    pub fn person(&self) -> Option<&SlackReply> {
+        match self {
+            Self::Slack(to) => Some(to),
+            Self::Caller { person, .. } => person.as_deref(),
+            Self::Topic { .. } => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use greenroom_contract::{
     AgentId, ClarificationId, Event, EventId, ExecutionId, ReplyTo, TraceId,
-    port::state::{Outgoing, Result},
+    port::state::{Outgoing, Result, STOPPED},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -82,6 +82,14 @@ impl NewRow {
             }
         }
     }
+}
+
+/// What tells the person who asked in Slack that it was cancelled; nothing where nobody there did.
+pub(crate) fn stopped(event: Stored) -> Option<NewRow> {
+    let event: Event = codec::decode_json(event).ok()?;
+    let to = event.reply_to.filter(|to| matches!(to, ReplyTo::Slack(_)))?;
+    let (text, trace_id) = (STOPPED.to_owned(), event.trace_id);
+    NewRow::outgoing(Outgoing::Reply { to, text, is_error: false, card: None, trace_id }).ok()
 }
 
 /// The one agent that a topic belongs to, if it is an agent's input.

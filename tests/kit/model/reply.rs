@@ -12,6 +12,8 @@ pub struct Reply {
     pub(super) headers: Vec<(String, String)>,
     pub(super) delay: Duration,
     pub(super) gate: Option<Gate>,
+    /// After so many words of a streamed text, a gate.
+    pub(super) pauses: Vec<(usize, Gate)>,
     pub(super) tokens: (u64, u64),
 }
 
@@ -76,6 +78,12 @@ impl Reply {
         self
     }
 
+    /// Falls silent after so many words of a streamed text, until the gate is open.
+    pub fn paused_after(mut self, words: usize, gate: &Gate) -> Self {
+        self.pauses.push((words, gate.clone()));
+        self
+    }
+
     /// Says that it used so many tokens of input and output.
     pub fn tokens(mut self, input: u64, output: u64) -> Self {
         self.tokens = (input, output);
@@ -83,7 +91,7 @@ impl Reply {
     }
 
     fn of(content: Content) -> Self {
-        Self { content, headers: Vec::new(), delay: Duration::ZERO, gate: None, tokens: (100, 10) }
+        Self { content, headers: Vec::new(), delay: Duration::ZERO, gate: None, pauses: Vec::new(), tokens: (100, 10) }
     }
 }
 

@@ -120,7 +120,7 @@ async fn answer(State(shared): State<Arc<Mutex<Shared>>>, uri: Uri, headers: Hea
     let model = &asked.body["model"];
     if asked.body["stream"] == true {
         let (events, whole) = wire::events(&reply, model, asked.number);
-        return stream_response(&reply.headers, events, whole);
+        return stream_response(&reply, events, whole);
     }
     json_response(200, &reply.headers, &wire::completion(&reply, model, asked.number))
 }
@@ -145,8 +145,16 @@ fn json_response(status: u16, headers: &[(String, String)], body: &Value) -> Res
     respond(status, "application/json", headers, Body::from(body.to_string()))
 }
 
-fn stream_response(headers: &[(String, String)], events: Vec<String>, whole: bool) -> Response {
-    let events = futures::stream::iter(events.into_iter().map(Ok::<_, std::io::Error>));
+fn stream_response(reply: &Reply, events: Vec<String>, whole: bool) -> Response {
+    // Before the words there is an event that opens the stream.
+    let gate = |at: usize| reply.pauses.iter().find(|(words, _)| at == words + 1).map(|(_, gate)| gate.clone());
+    let events: Vec<_> = events.into_iter().enumerate().map(|(at, event)| (gate(at), event)).collect();
+    let events = futures::stream::iter(events).then(|(gate, event)| async move {
+        if let Some(gate) = gate {
+            gate.passed().await;
+        }
+        Ok::<_, std::io::Error>(event)
+    });
     let body = if whole {
         Body::from_stream(events)
     } else {
@@ -154,7 +162,7 @@ fn stream_response(headers: &[(String, String)], events: Vec<String>, whole: boo
         let cut = futures::stream::iter([Err(std::io::Error::other("cut on purpose"))]);
         Body::from_stream(events.chain(cut))
     };
-    respond(200, "text/event-stream", headers, body)
+    respond(200, "text/event-stream", &reply.headers, body)
 }
 
 fn respond(status: u16, content_type: &str, headers: &[(String, String)], body: Body) -> Response {

@@ -66,6 +66,14 @@ impl Slack {
         http::send(self.signed(node, "application/json", &callback(event, event_id).to_string())).await
     }
 
+    /// A person presses *Stop* in the thread of channel `C1` that the message `ts` began.
+    pub async fn stop(&self, node: &Node, ts: &str, event_id: &str) -> Answer {
+        let event = json!({
+            "type": "agent_session_stopped", "user": "U1", "channel": "C1", "thread_ts": ts, "event_ts": ts,
+        });
+        http::send(self.signed(node, "application/json", &callback(event, event_id).to_string())).await
+    }
+
     /// A person clicks the button `action_id`.
     pub async fn click(&self, node: &Node, action_id: &str, value: &str) -> Posted {
         let (response_url, reply_path) = self.response_url("actions");

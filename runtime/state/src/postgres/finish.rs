@@ -25,6 +25,7 @@ use super::{
     options::Now,
     plan_runs,
     relay::HANDED_MS,
+    row,
     settling::{Outcomes, Settling},
     store::PostgresState,
     undelivered,
@@ -34,7 +35,7 @@ use crate::{
     codec,
     plan::{NewRun, of_execution},
     refusal::{conflict, corrupt, int},
-    row::NewRow,
+    row::{NewRow, stopped},
 };
 
 /// An end, ready to be written.
@@ -249,6 +250,7 @@ pub(super) async fn cancel(store: &PostgresState, execution: ExecutionId, failur
     // the planner from going through the index of everything that has not.
     const SQL: &str = "UPDATE executions SET status = 'cancelled', epoch = epoch + 1, finished_at = now_ms($1), \
          error_code = $3, error_message = $4 WHERE id = $2 AND coalesce(finished_at, 0) = 0";
+    const EVENT: &str = "SELECT event FROM executions WHERE id = $1";
     let call = calling::<bool, _>(move |conn, now| {
         let failure = failure.clone();
         Box::pin(async move {
@@ -263,6 +265,10 @@ pub(super) async fn cancel(store: &PostgresState, execution: ExecutionId, failur
                 clarifications::cancel(conn, execution, now).await?;
                 plan_runs::close(conn, execution, PlanRunStatus::Cancelled, now).await?;
                 calls::end_without_answer(conn, execution, ExecutionStatus::Cancelled, &failure, now).await?;
+                let event = sqlx::query(EVENT).bind(execution.as_bytes().as_slice()).fetch_one(&mut *conn).await?;
+                if let Some(told) = stopped(event.stored(0)?) {
+                    row::insert(&told, conn, now).await?;
+                }
                 return Ok(true);
             }
             undelivered::close(conn, execution, ExecutionStatus::Cancelled, &failure, now).await

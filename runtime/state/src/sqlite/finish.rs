@@ -25,7 +25,7 @@ use crate::{
     codec::{self, Stored},
     plan::{NewRun, of_execution},
     refusal::{conflict, corrupt},
-    row::NewRow,
+    row::{self, NewRow},
 };
 
 /// How the attempt ended, ready to be written.
@@ -127,6 +127,7 @@ pub(super) async fn cancel(store: &SqliteState, execution: ExecutionId, failure:
     // The new epoch tells the one who works on it, at its next write.
     const SQL: &str = "UPDATE executions SET status = 'cancelled', epoch = epoch + 1, finished_at = ?2, \
          error_code = ?3, error_message = ?4 WHERE id = ?1 AND finished_at IS NULL";
+    const EVENT: &str = "SELECT event FROM executions WHERE id = ?1";
     let now = store.now();
     store
         .write(move |conn| {
@@ -135,6 +136,10 @@ pub(super) async fn cancel(store: &SqliteState, execution: ExecutionId, failure:
                 clarifications::cancel(conn, execution, now)?;
                 plan_runs::close(conn, execution, of_execution(ExecutionStatus::Cancelled), now)?;
                 calls::end_without_answer(conn, execution, ExecutionStatus::Cancelled, &failure, now)?;
+                let event = conn.prepare_cached(EVENT)?.query_row([execution.as_bytes()], |row| row.get(0))?;
+                if let Some(told) = row::stopped(event) {
+                    told.insert(conn, None, now)?;
+                }
                 return Ok(true);
             }
             undelivered::close(conn, execution, ExecutionStatus::Cancelled, &failure, now)

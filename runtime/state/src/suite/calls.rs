@@ -37,7 +37,7 @@ fn new_call(on: &Claimed, seq: u32) -> NewCall {
     let helper = agent("helper");
     let mut event = Event::new(helper.input_topic(), "agent/support", on.event.trace_id, json!({ "input": seq }));
     event.event_id = call::event_id(on.fence.execution, on.attempt, seq);
-    event.reply_to = Some(ReplyTo::Caller { path: vec![on.agent.clone()] });
+    event.reply_to = Some(ReplyTo::Caller { path: vec![on.agent.clone()], person: None });
     NewCall { seq, agent: helper, event, within: secs(60) }
 }
 

@@ -1,9 +1,10 @@
 //! Fencing and cancelling.
 
 use greenroom_contract::{
-    ExecutionId,
+    Event, ExecutionId, ReplyTo,
+    event::SlackReply,
     execution::{Claimed, Failure},
-    port::state::{Accepted, Arrival, Error, OutboxOutcome, Release},
+    port::state::{Accepted, Arrival, Error, OutboxOutcome, Outgoing, Release, STOPPED},
     status::ExecutionStatus,
 };
 use serde_json::json;
@@ -82,6 +83,31 @@ pub async fn a_cancelled_execution_is_fenced_and_shown(stage: Stage) {
     stage.finish(&done, succeeded()).await;
     assert!(!stage.state.cancel(done.fence.execution, reason()).await.unwrap());
     assert_eq!(stage.shown(done.fence.execution).await.status, ExecutionStatus::Succeeded);
+}
+
+/// Who asked for it in Slack is told, once, where the answer would have come; other callers are not.
+pub async fn who_asked_in_slack_is_told_of_a_cancel(stage: Stage) {
+    let support = agent("support");
+    let reason = || Failure::new("cancelled", "an operator cancelled it");
+    let to = ReplyTo::Slack(SlackReply { channel_id: Some("C1".to_owned()), ..SlackReply::default() });
+    let path = vec![agent("chief")];
+    let caller = ReplyTo::Caller { path, person: Some(Box::new(SlackReply::default())) };
+    for (reply_to, told) in [(Some(to.clone()), true), (Some(caller), false), (None, false)] {
+        let id = stage.arrive(&support, Event { reply_to, ..event_for(&support, json!("work")) }).await;
+        assert!(stage.state.cancel(id, reason()).await.unwrap());
+        assert!(!stage.state.cancel(id, reason()).await.unwrap());
+        let due = stage.due().await;
+        let replies: Vec<_> = due
+            .iter()
+            .filter_map(|row| match &row.outgoing {
+                Outgoing::Reply { to, text, card: None, .. } => Some((to.clone(), text.as_str())),
+                _ => None,
+            })
+            .collect();
+        let wanted = if told { vec![(to.clone(), STOPPED)] } else { Vec::new() };
+        assert_eq!(replies, wanted);
+        stage.settle(&due, OutboxOutcome::Delivered).await;
+    }
 }
 
 /// What a door took is cancelled before it reaches the inbox; its delivery, which may be under way, does not run it.

@@ -66,6 +66,7 @@ macro_rules! state_suite {
             a_finished_execution_is_fenced
             a_cancelled_execution_is_fenced_and_shown
             a_cancelled_submission_never_runs
+            who_asked_in_slack_is_told_of_a_cancel
             a_resume_finds_its_journal_and_counts_what_it_saves
             settle_and_intend_are_one_commit
             an_intention_is_repeated_but_never_changed

@@ -8,7 +8,7 @@ use greenroom_contract::{
     clarification::Clarification,
     clock::from_millis,
     execution::{Claimed, Failure, Fence},
-    port::state::{Accepted, Arrival, Claim, Error, LEFT_TO_THE_QUEUE, NodeLease, Outgoing, Release, Result},
+    port::state::{Accepted, Arrival, Claim, Error, LEFT_TO_THE_QUEUE, NodeLease, Outgoing, Release, Result, STOPPED},
     status::{ClarificationStatus, ExecutionStatus, StepStatus},
 };
 
@@ -234,6 +234,10 @@ impl Tables {
                 let (card, trace_id) = (Some(asked.id), asked.trace_id);
                 told.push(Outgoing::Reply { to, text, is_error: false, card, trace_id });
             }
+        }
+        if let Some(to @ ReplyTo::Slack(_)) = self.rows[number].event.reply_to.clone() {
+            let (text, trace_id) = (STOPPED.to_owned(), self.rows[number].event.trace_id);
+            told.push(Outgoing::Reply { to, text, is_error: false, card: None, trace_id });
         }
         told.into_iter().for_each(|outgoing| self.send(outgoing, None, now));
         true

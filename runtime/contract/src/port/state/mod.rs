@@ -40,5 +40,5 @@ pub use schedules::{
     WaitingFiring,
 };
 pub use states::{AgentStates, ConversationRow, NewState, NewStates, Transcript};
-pub use store::State;
+pub use store::{STOPPED, State};
 pub use sweep::{LONG_MEMORY, Swept, long_ago};

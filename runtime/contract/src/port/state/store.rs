@@ -20,6 +20,9 @@ use crate::{
     port::memory::Memory,
 };
 
+/// What the person in Slack reads whose work was cancelled.
+pub const STOPPED: &str = "This was stopped before it was done.";
+
 /// The store.
 pub trait State: AgentStates + Calls + Clarifications + PlanRuns + Schedules {
     // doors and outbox
@@ -122,7 +125,8 @@ pub trait State: AgentStates + Calls + Clarifications + PlanRuns + Schedules {
     }
 
     /// Asks a running, queued or waiting execution to end as `cancelled`. It ends now: the claim of a running one is
-    /// fenced, the open questions of a waiting one are cancelled, and whoever called it is answered. Returns whether there was something to cancel.
+    /// fenced, the open questions of a waiting one are cancelled, whoever called it is answered, and who asked for it in
+    /// Slack is told [`STOPPED`]. Returns whether there was something to cancel.
     fn cancel(&self, execution: ExecutionId, failure: Failure) -> BoxFuture<'_, Result<bool>>;
 
     // agents' own
