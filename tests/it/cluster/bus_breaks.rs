@@ -121,6 +121,29 @@ async fn nothing_that_was_confirmed_is_lost_when_the_broker_dies_with_a_new_queu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fact_does_not_pass_by_a_subscriber_whose_queue_could_not_be_made_yet() {
+    let vhost = shared().vhost().await;
+    let proxy = Proxy::before(&vhost.url).await;
+    proxy.cut();
+    let options = amqp::Options { settle: Duration::from_millis(100), ..amqp::Options::default() };
+    let bus = AmqpBus::start(proxy.url(), options).await.unwrap();
+    let listener = QueueSpec { bindings: vec!["kit.said".parse().unwrap()], ..queue("agent.input.listener") };
+    assert!(matches!(bus.declare(listener.clone()).await, Err(Error::Unavailable { .. })));
+    proxy.heal();
+    wait::seen("the bus to be connected", LIMIT, async || bus.health().await).await;
+    let tell = async |topic: &str, n: u64| {
+        bus.publish(vec![Publication { event: event(topic, n), mandatory: false }]).await.pop().unwrap()
+    };
+    // Nobody is bound to it now; it is not told to nobody, but refused, to be told again.
+    let refused = tell("kit.said", 1).await;
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    assert!(tell("kit.other", 2).await.is_ok(), "it concerns nobody");
+    bus.declare(listener).await.unwrap();
+    tell("kit.said", 3).await.unwrap();
+    assert_eq!(take(&bus, "agent.input.listener", 1).await, BTreeSet::from([3]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consumer_goes_on_after_the_broker_came_back() {
     let mut server = Server::start(Kind::RabbitMq).await;
     let bus = connect(server.url()).await;

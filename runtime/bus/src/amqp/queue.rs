@@ -91,6 +91,19 @@ pub(super) async fn create(
     }
 }
 
+/// A queue that is the broker's business too, and used as it is.
+pub(super) async fn as_it_is(up: &Up, channel: Channel, name: &str, arguments: FieldTable) -> Result<Channel, Error> {
+    let (channel, fits) = create(up, channel, name, arguments).await?;
+    if !fits {
+        tracing::warn!(
+            queue = name,
+            "A queue exists with other arguments and is used as it is. To renew it: stop its consumers, let it run empty, \
+             delete it, and start again."
+        );
+    }
+    Ok(channel)
+}
+
 /// A queue of ours that was not bound when its connection was lost: a broker that was killed in its first second may hold
 /// its name and nothing else. It is replaced if it does not answer a consumer; nothing was ever published into it.
 pub(super) async fn revive(up: &Up, name: &str) -> Result<(), Error> {
@@ -141,4 +154,9 @@ pub(super) async fn unbind(channel: &Channel, queue: &str, patterns: impl Iterat
 
 pub(super) async fn close(channel: Channel) {
     drop(call("closing a channel", channel.close(200, "done".into())).await);
+}
+
+pub(super) async fn delete(channel: &Channel, name: &str) -> Result<(), Error> {
+    let deleted = call("deleting a queue", channel.queue_delete(name.into(), QueueDeleteOptions::default())).await;
+    Ok(deleted.map(drop)?)
 }

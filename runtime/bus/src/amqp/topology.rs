@@ -11,7 +11,7 @@ use greenroom_contract::{
     TopicPattern,
     port::bus::{DEAD_LETTER_QUEUE, Error, QueueSpec},
 };
-use lapin::{Channel, ExchangeKind, Queue, options::QueueDeleteOptions, types::FieldTable};
+use lapin::{Channel, ExchangeKind, Queue, types::FieldTable};
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep_until},
@@ -22,7 +22,7 @@ use super::{
     link::Up,
     message::key,
     names::{CLUSTER, COMMANDS, DEAD, EVENTS, UNROUTED, agent_queue, alternate, quorum, unrouted_queue, versioned},
-    queue::{bind, close, create, exchange, find, look, passive, revive, unbind},
+    queue::{as_it_is, bind, close, create, delete, exchange, find, look, passive, revive, unbind},
     young::Young,
 };
 
@@ -99,6 +99,7 @@ impl Topology {
     /// enough to keep what it confirms, and bound.
     ///
     /// `held` says that this process consumes it: then nobody else can have deleted it and made it anew, and what was bound is.
+    /// What this node publishes and would reach it waits until this has succeeded, in whichever try.
     pub(super) async fn declare(&self, up: &Up, spec: QueueSpec, held: bool) -> Result<(), Error> {
         key(&spec.name)?;
         let turn = self.turn(&spec.name);
@@ -106,7 +107,9 @@ impl Topology {
         if !held && let Some(known) = self.lock().get_mut(&spec.name) {
             known.bound_on = None;
         }
-        let _held = (!self.is_declared(&spec)).then(|| self.young.hold(&spec.name, &self.unbound(up, &spec)));
+        if !self.is_declared(&spec) {
+            self.young.want(&spec.name, self.unbound(up, &spec));
+        }
         let (actual, since) = {
             let _asking = self.asking.acquire().await;
             let (channel, actual, since) = self.ensure(up, &spec).await?;
@@ -138,6 +141,7 @@ impl Topology {
             unbind(&channel, &left, topics).await?;
         }
         close(channel).await;
+        self.young.done(&spec.name);
         let mut known = self.lock();
         if let Some(entry) = known.get_mut(&spec.name) {
             entry.bound = wanted;
@@ -146,6 +150,14 @@ impl Topology {
             entry.spec = Some(spec);
         }
         Ok(())
+    }
+
+    /// Says that this queue is to be declared as soon as there is a connection.
+    pub(super) fn want(&self, spec: &QueueSpec) {
+        if key(&spec.name).is_ok() && !self.is_declared(spec) {
+            self.young.want(&spec.name, spec.bindings.clone());
+            self.young.out_of_reach(&spec.name);
+        }
     }
 
     /// Of a queue's bindings those that have not been made on this connection. Agents that share a queue have thousands, and
@@ -371,22 +383,4 @@ impl Known {
         let actual = actual.to_owned();
         Self { spec: None, actual, old, old_bound: bound.clone(), bound, bound_on: None, since, unborn: None }
     }
-}
-
-/// A queue that is the broker's business too, and used as it is.
-async fn as_it_is(up: &Up, channel: Channel, name: &str, arguments: FieldTable) -> Result<Channel, Error> {
-    let (channel, fits) = create(up, channel, name, arguments).await?;
-    if !fits {
-        tracing::warn!(
-            queue = name,
-            "A queue exists with other arguments and is used as it is. To renew it: stop its consumers, let it run empty, \
-             delete it, and start again."
-        );
-    }
-    Ok(channel)
-}
-
-async fn delete(channel: &Channel, name: &str) -> Result<(), Error> {
-    let deleted = call("deleting a queue", channel.queue_delete(name.into(), QueueDeleteOptions::default())).await;
-    Ok(deleted.map(drop)?)
 }
