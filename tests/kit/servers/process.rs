@@ -17,11 +17,14 @@ pub(super) fn family(pid: u32) -> Vec<u32> {
     found
 }
 
-/// Whether a process lives. One that is dead and that nobody asked for (a zombie) does not.
+/// Whether a process lives. One that is dead and that nobody asked for (a zombie) does not; as long as one of its threads has
+/// not ended it does, and may hold its port.
 pub(super) fn lives(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The program's name stands in brackets and may hold anything.
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads.map(|thread| fs::read_to_string(thread.path().join("stat")).unwrap_or_default()).any(|stat| {
+        // The program's name stands in brackets and may hold anything.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    })
 }
 
 /// Sends a signal to processes. Those that are gone already are passed over.
