@@ -62,6 +62,8 @@ variables! {
         "With which Slack's Web API is called: answers in threads, cards with buttons, signs of work.";
     SLACK_BOT_TOKENS = "SLACK_BOT_TOKENS", None, true,
         "The tokens of several workspaces, as in `T0123=xoxb-…,T0456=xoxb-…`; SLACK_BOT_TOKEN is for all others.";
+    SLACK_APP_TOKEN = "SLACK_APP_TOKEN", None, true,
+        "The app's own token (`xapp-…`): Slack's requests then come by Socket Mode, a connection that the node opens. For a laptop that Slack cannot reach.";
     SLACK_API_URL = "SLACK_API_URL", Some("https://slack.com/api"), false,
         "The base of Slack's Web API; another one is for tests.";
     SLACK_RESPONSE_HOSTS = "GREENROOM_SLACK_RESPONSE_HOSTS", Some("hooks.slack.com"), false,

@@ -32,6 +32,7 @@ mod sim;
 mod slack_door;
 mod slack_questions;
 mod slack_replies;
+mod slack_sockets;
 mod slack_threads;
 mod spinning;
 mod stand;

@@ -137,6 +137,7 @@ impl<'a> Reader<'a> {
             signing_secret_old: self.secret(var::SLACK_SIGNING_SECRET_OLD)?,
             bot_token: self.secret(var::SLACK_BOT_TOKEN)?,
             bot_tokens: slack::tokens(&tokens).map_err(|fault| invalid(var::SLACK_BOT_TOKENS, fault))?,
+            app_token: self.secret(var::SLACK_APP_TOKEN)?,
             api_url: self.http_url(var::SLACK_API_URL)?.unwrap_or_default(),
             response_hosts: hosts,
             users: self.word(var::SLACK_USERS)?,

@@ -16,6 +16,8 @@ pub struct Slack {
     pub bot_token: Option<SecretString>,
     /// Each workspace's own.
     pub bot_tokens: BTreeMap<String, SecretString>,
+    /// With which the node opens connections to Slack, by which requests come (Socket Mode).
+    pub app_token: Option<SecretString>,
     /// The base of the Web API, without a slash at its end.
     pub api_url: String,
     /// The hosts that answers may be posted to, each perhaps with a port; one with a port may be plain `http`.

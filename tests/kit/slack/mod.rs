@@ -3,7 +3,9 @@
 mod receiver;
 mod requests;
 mod sign;
+mod socket;
 
 pub use receiver::{Received, Slack};
 pub use requests::Posted;
 pub use sign::{now, signature};
+pub use socket::Sockets;

@@ -19,6 +19,7 @@ use greenroom_contract::task::{Scoped, spawn_scoped};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::Sockets;
 use crate::wait;
 
 /// The signing secret of the fake workspace.
@@ -27,6 +28,8 @@ const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 const SILENCE: u16 = 0;
 /// The bot token of the fake workspace.
 const TOKEN: &str = "xoxb-kit-token";
+/// The app's own token.
+const APP_TOKEN: &str = "xapp-kit-token";
 
 /// A fake Slack. It ends when it is dropped.
 pub struct Slack {
@@ -40,6 +43,9 @@ struct Shared {
     received: Vec<Received>,
     signs: Vec<Received>,
     refusals: VecDeque<(u16, Vec<(String, String)>)>,
+    sockets: Option<SocketAddr>,
+    /// How many times a connection was asked for that is not given.
+    busy: usize,
     refused: usize,
 }
 
@@ -121,6 +127,23 @@ impl Slack {
         .into()
     }
 
+    /// What a node needs in its environment to be reached by Socket Mode alone, with the connections that it opens.
+    pub async fn sockets(&self) -> (Vec<(String, String)>, Sockets) {
+        let sockets = Sockets::start().await;
+        lock(&self.shared).sockets = Some(sockets.address);
+        let mut environment = self.environment();
+        environment.retain(|(name, _)| name != "SLACK_SIGNING_SECRET" && name != "GREENROOM_SLACK_RESPONSE_HOSTS");
+        environment.push(("SLACK_APP_TOKEN".to_owned(), APP_TOKEN.to_owned()));
+        let hosts = format!("{},{}", self.address, sockets.address);
+        environment.push(("GREENROOM_SLACK_RESPONSE_HOSTS".to_owned(), hosts));
+        (environment, sockets)
+    }
+
+    /// Gives no connection so many times when one is asked for.
+    pub fn give_no_socket(&self, times: usize) {
+        lock(&self.shared).busy = times;
+    }
+
     /// Answers the next post with this instead of taking it; several are played in order.
     pub fn refuse_next(&self, status: u16, headers: &[(&str, &str)]) {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -180,6 +203,17 @@ fn answer(shared: &Mutex<Shared>, uri: &Uri, headers: &HeaderMap, body: &Bytes) 
         authorization: authorization.to_owned(),
         body: serde_json::from_slice(body).unwrap_or_default(),
     };
+    if uri.path() == "/api/apps.connections.open" {
+        let is_known = received.authorization == format!("Bearer {APP_TOKEN}");
+        if shared.busy > 0 {
+            shared.busy -= 1;
+            return Some((StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")], r#"{"ok":false}"#).into_response());
+        }
+        return Some(match shared.sockets.filter(|_| is_known) {
+            Some(at) => axum::Json(json!({"ok": true, "url": format!("ws://{at}/link/?ticket=once")})).into_response(),
+            None => axum::Json(json!({"ok": false, "error": "invalid_auth"})).into_response(),
+        });
+    }
     let is_sign = |end: &&str| uri.path().ends_with(end);
     if ["etStatus", "Stream", "chat.delete"].iter().any(is_sign) {
         let (status, ts) = (received.body["status"].clone(), format!("1600000000.{:06}", shared.signs.len()));

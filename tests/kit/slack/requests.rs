@@ -41,20 +41,30 @@ impl Slack {
         Posted { answer: http::send(self.signed(node, FORM, &body)).await, reply_path }
     }
 
+    /// The same command as Socket Mode has it, with the path at which the fake Slack waits for the answer.
+    pub fn command_payload(&self, command: &str, text: &str) -> (Value, String) {
+        let (response_url, reply_path) = self.response_url("commands");
+        let payload = json!({
+            "team_id": "T1", "channel_id": "C1", "user_id": "U1", "user_name": "ada", "command": command, "text": text,
+            "response_url": response_url, "trigger_id": fresh("trigger"), "api_app_id": "A1",
+        });
+        (payload, reply_path)
+    }
+
+    /// A mention as Socket Mode has it.
+    pub fn mention_payload(&self, text: &str, ts: &str, event_id: &str) -> Value {
+        callback(mentioned(text, ts), event_id)
+    }
+
     /// A person mentions the app in channel `C1`. `ts` identifies the message; `event_id` the delivery.
     pub async fn mention(&self, node: &Node, text: &str, ts: &str, event_id: &str) -> Answer {
-        let event = json!({
-            "type": "app_mention", "user": "U1", "text": text, "ts": ts, "channel": "C1", "event_ts": ts,
-        });
-        http::send(self.signed(node, "application/json", &callback(event, event_id).to_string())).await
+        let body = callback(mentioned(text, ts), event_id).to_string();
+        http::send(self.signed(node, "application/json", &body)).await
     }
 
     /// The same mention, to be sent: for a node that may not live to answer. `trace_id` becomes the workflow's.
     pub fn mention_to(&self, node: &Node, text: &str, ts: &str, event_id: &str, trace_id: &str) -> RequestBuilder {
-        let event = json!({
-            "type": "app_mention", "user": "U1", "text": text, "ts": ts, "channel": "C1", "event_ts": ts,
-        });
-        let body = callback(event, event_id).to_string();
+        let body = callback(mentioned(text, ts), event_id).to_string();
         self.signed(node, "application/json", &body).header("x-trace-id", trace_id)
     }
 
@@ -101,16 +111,15 @@ impl Slack {
         button: &(String, String),
     ) -> (Option<Answer>, String) {
         let (response_url, reply_path) = self.response_url("actions");
-        let ts = format!("1700000000.{:06}", n - 1);
-        let payload = json!({
-            "type": "block_actions", "user": {"id": user, "team_id": "T1"}, "api_app_id": "A1", "team": {"id": "T1"},
-            "channel": {"id": "C1", "name": "general"}, "trigger_id": fresh("trigger"), "response_url": response_url,
-            "container": {"type": "message", "message_ts": ts, "channel_id": "C1", "is_ephemeral": false},
-            "message": {"ts": ts}, "state": {"values": {}},
-            "actions": [{"type": "button", "action_id": button.0, "block_id": "b1", "value": button.1}],
-        });
+        let payload = pressed(user, n, button, &response_url);
         let body = form(&[("payload", &payload.to_string())]);
         (http::try_send(self.signed(node, FORM, &body)).await.ok(), reply_path)
+    }
+
+    /// The same click as Socket Mode has it, with the path at which the fake Slack waits for a word to the one who clicked.
+    pub fn press_payload(&self, user: &str, n: usize, button: &(String, String)) -> (Value, String) {
+        let (response_url, reply_path) = self.response_url("actions");
+        (pressed(user, n, button, &response_url), reply_path)
     }
 
     /// Slack asks whether the address is ours.
@@ -144,6 +153,21 @@ impl Slack {
 /// A text that was never used before: Slack's ids tell one command or click from its repetition.
 fn fresh(what: &str) -> String {
     format!("{what}-{}", greenroom_contract::EventId::new())
+}
+
+fn pressed(user: &str, n: usize, button: &(String, String), response_url: &str) -> Value {
+    let ts = format!("1700000000.{:06}", n - 1);
+    json!({
+        "type": "block_actions", "user": {"id": user, "team_id": "T1"}, "api_app_id": "A1", "team": {"id": "T1"},
+        "channel": {"id": "C1", "name": "general"}, "trigger_id": fresh("trigger"), "response_url": response_url,
+        "container": {"type": "message", "message_ts": ts, "channel_id": "C1", "is_ephemeral": false},
+        "message": {"ts": ts}, "state": {"values": {}},
+        "actions": [{"type": "button", "action_id": button.0, "block_id": "b1", "value": button.1}],
+    })
+}
+
+fn mentioned(text: &str, ts: &str) -> Value {
+    json!({"type": "app_mention", "user": "U1", "text": text, "ts": ts, "channel": "C1", "event_ts": ts})
 }
 
 fn callback(event: Value, event_id: &str) -> Value {

@@ -97,6 +97,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now", detail).retry_after(5)
     }
 
+    /// Whether the answer will have this header.
+    pub(crate) fn has_header(&self, name: &HeaderName) -> bool {
+        self.headers.iter().any(|(found, _)| found == name)
+    }
+
     /// Adds a place.
     pub(crate) fn at(mut self, place: Place) -> Self {
         self.errors.push(place);

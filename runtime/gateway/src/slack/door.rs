@@ -13,13 +13,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use greenroom_contract::TraceId;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::{
     access::SlackRules,
     ask::Answering,
-    body::{self, Malformed},
+    body::{self, Body, Malformed},
     classify::{Verdict, classify},
     loops::Loops,
     signature,
@@ -49,7 +50,13 @@ impl SlackDoor {
     pub fn new(secrets: impl IntoIterator<Item = SecretString>, rules: SlackRules, web: Arc<SlackWeb>) -> Option<Self> {
         let usable = |secret: &SecretString| !secret.expose_secret().trim().is_empty();
         let secrets: Vec<SecretString> = secrets.into_iter().filter(usable).collect();
-        if secrets.is_empty() { None } else { Some(Self { secrets, rules, web, loops: Arc::default() }) }
+        let door = Self { secrets, ..Self::without_secrets(rules, web) };
+        if door.secrets.is_empty() { None } else { Some(door) }
+    }
+
+    /// A door that is shut to requests by HTTP, for a node that is reached by Socket Mode alone.
+    pub fn without_secrets(rules: SlackRules, web: Arc<SlackWeb>) -> Self {
+        Self { secrets: Vec::new(), rules, web, loops: Arc::default() }
     }
 }
 
@@ -67,7 +74,9 @@ async fn receive(
     request: Request,
 ) -> Result<Response, Problem> {
     let started = Instant::now();
-    let Some(slack) = &doors.slack else { return Err(not_configured()) };
+    let Some(slack) = doors.slack.as_ref().filter(|slack| !slack.secrets.is_empty()) else {
+        return Err(not_configured());
+    };
     let headers = request.headers().clone();
     let media = media_type(&headers);
     let raw = raw_body(request).await?;
@@ -79,18 +88,31 @@ async fn receive(
         return Err(unsigned());
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let verdict = body::parse(media.as_deref(), &raw)
-        .and_then(|body| classify(&body, text("x-slack-request-timestamp"), &raw, &slack.rules))
-        .map_err(malformed)?;
-    let taken = |kind| Taken {
-        doors: &doors,
-        slack,
-        trace_id,
-        kind,
-        retry: text("x-slack-retry-num").parse().ok(),
-        started,
-        deadline: started + PUBLISH_DEADLINE,
-    };
+    let body = body::parse(media.as_deref(), &raw).map_err(malformed)?;
+    let stamp = text("x-slack-request-timestamp");
+    let retry = text("x-slack-retry-num").parse().ok();
+    carry_out(Asked { doors: &doors, slack, trace_id, stamp, raw: &raw, retry, started }, &body).await
+}
+
+/// A request that is from Slack, by whichever way it came.
+pub(super) struct Asked<'a> {
+    pub(super) doors: &'a Doors,
+    pub(super) slack: &'a SlackDoor,
+    pub(super) trace_id: TraceId,
+    /// When Slack signed it, where it did, and its bytes: an id is made of them where a request carries none.
+    pub(super) stamp: &'a str,
+    pub(super) raw: &'a [u8],
+    /// Which of Slack's retries it is.
+    pub(super) retry: Option<u8>,
+    pub(super) started: Instant,
+}
+
+/// Does what the request wants. When this returns well, it is durable.
+pub(super) async fn carry_out(asked: Asked<'_>, body: &Body) -> Result<Response, Problem> {
+    let Asked { doors, slack, trace_id, stamp, raw, retry, started } = asked;
+    let verdict = classify(body, stamp, raw, &slack.rules).map_err(malformed)?;
+    let deadline = started + PUBLISH_DEADLINE;
+    let taken = |kind| Taken { doors, slack, trace_id, kind, retry, started, deadline };
     match verdict {
         Verdict::Challenge(challenge) => Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], challenge).into_response()),
         Verdict::Ignore { kind, why } => {
@@ -102,8 +124,7 @@ async fn receive(
             Ok(StatusCode::OK.into_response())
         }
         Verdict::Answer(click) => {
-            let answering = Answering { doors: &doors, slack, trace_id };
-            answering.take(*click, started + PUBLISH_DEADLINE).await;
+            Answering { doors, slack, trace_id }.take(*click, deadline).await;
             Ok(StatusCode::OK.into_response())
         }
         Verdict::Stop { stop, draft } => taken("agent_session_stopped").stop(&stop, *draft).await,

@@ -11,6 +11,7 @@
 //! * `ask`: questions to people, as cards with buttons
 //! * `web`: Slack's side of the wire
 //! * `signs`: what shows that an agent is at work, with `preview` for what it says meanwhile
+//! * `socket`: the same requests by a connection that the node opens
 //! * `reply`: the way back
 
 mod access;
@@ -28,6 +29,7 @@ mod preview;
 mod reply;
 mod signature;
 mod signs;
+mod socket;
 mod stop;
 mod taken;
 #[cfg(test)]
@@ -39,4 +41,5 @@ pub use door::SlackDoor;
 pub(crate) use door::routes;
 pub use reply::SlackReplies;
 pub use signs::SlackSigns;
+pub use socket::SlackSocket;
 pub use web::{SetupError, SlackWeb, WebOptions};

@@ -33,9 +33,10 @@ use greenroom_contract::{
 };
 use greenroom_gateway::{
     Doors,
-    slack::{SlackDoor, SlackReplies, SlackRules, SlackSigns, SlackWeb, WebOptions},
+    slack::{SlackDoor, SlackReplies, SlackRules, SlackSigns, SlackSocket, SlackWeb, WebOptions},
 };
 use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     net::TcpListener,
     sync::{Mutex, mpsc},
@@ -139,7 +140,9 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     let replies = super::crash_points::around_replies(replies, &env);
 
     // Services stop in reverse order: the door tells how things are until the end.
-    root.add(gateway(doors(&config, &ports, &orchestrator, &closing, slack), listener));
+    let doors = doors(&config, &ports, &orchestrator, &closing, slack);
+    let socket = socket_token(&config).and_then(|token| SlackSocket::new(doors.clone(), token));
+    root.add(gateway(doors, listener));
     root.add(store_monitor(Arc::clone(&ports), vitals));
     if shared {
         join(&config, addr, &ports, &orchestrator, &root);
@@ -167,6 +170,9 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
     root.add(porter(Arc::clone(&ports), closing.clone()));
     if shared {
         root.add(sorter(Arc::clone(&ports), orchestrator.clone(), roles, closing.clone()));
+    }
+    if let Some(socket) = socket {
+        root.add(slack_socket(socket));
     }
     root.add(config_watcher(&config, watcher, orchestrator.clone()));
     root.add(lifecycle(&ports, Arc::new(orchestrator.clone()), closing.clone()));
@@ -234,7 +240,10 @@ fn doors(
         table: ports.table.clone(),
         bus: Arc::clone(&ports.bus),
         clock: Arc::clone(&ports.clock),
-        slack: SlackDoor::new(secrets, rules, web),
+        slack: match SlackDoor::new(secrets, rules.clone(), Arc::clone(&web)) {
+            None => socket_token(config).map(|_| SlackDoor::without_secrets(rules, web)),
+            door => door,
+        },
         token: config.http.token.clone(),
         version: env!("CARGO_PKG_VERSION"),
         closing: closing.clone(),
@@ -257,6 +266,23 @@ fn gateway(doors: Doors, listener: TcpListener) -> ChildSpec {
             greenroom_gateway::serve(listener, greenroom_gateway::router(doors), stop)
                 .await
                 .map_err(|error| unbound(&error))
+        }
+    })
+}
+
+/// The token by which this node opens connections to Slack, if it is one of those that answer Slack.
+fn socket_token(config: &NodeConfig) -> Option<SecretString> {
+    config.slack.app_token.clone().filter(|token| config.roles.has(Role::Gateway) && !token.expose_secret().is_empty())
+}
+
+/// Slack's requests by Socket Mode, as a service. Stopping begins with it: nothing new is taken in.
+fn slack_socket(socket: SlackSocket) -> ChildSpec {
+    let socket = Arc::new(socket);
+    service("slack-socket", move |stop| {
+        let socket = Arc::clone(&socket);
+        async move {
+            socket.run(stop).await;
+            Ok(())
         }
     })
 }

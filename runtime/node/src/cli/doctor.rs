@@ -126,6 +126,9 @@ fn providers(config: &NodeConfig) -> Finding {
 
 fn slack(config: &NodeConfig) -> Finding {
     match &config.slack.signing_secret {
+        _ if config.slack.app_token.is_some() => {
+            Finding::Good("Slack's requests come by Socket Mode (SLACK_APP_TOKEN is set)".to_owned())
+        }
         Some(_) => Finding::Good("Slack requests are verified (SLACK_SIGNING_SECRET is set)".to_owned()),
         None => {
             Finding::Missing("Slack is off: set SLACK_SIGNING_SECRET and point the app at /slack/events".to_owned())

@@ -1,7 +1,10 @@
-//! Which `response_url` may be posted to. It comes from outside, so that without this check anybody who can publish an
-//! event could make us post to any address within reach.
+//! Which addresses may be called. A `response_url` comes from outside, so that without this check anybody who can publish an
+//! event could make us post to any address within reach; what Slack's own answers name is held to Slack's own hosts.
 
 use reqwest::Url;
+
+/// Slack's own domains.
+const SLACK: &[&str] = &["slack.com", "slack-gov.com"];
 
 /// The hosts that may be posted to.
 #[derive(Debug, Clone)]
@@ -27,18 +30,35 @@ impl AllowedHosts {
         if !url.username().is_empty() || url.password().is_some() {
             return Err("the response_url carries a user name");
         }
-        let name = url.host_str().ok_or("the response_url has no host")?;
-        let allowed = |host: &Host| {
-            host.name.eq_ignore_ascii_case(name)
-                && match host.port {
-                    None => url.scheme() == "https" && url.port().is_none(),
-                    Some(port) => matches!(url.scheme(), "https" | "http") && url.port_or_known_default() == Some(port),
-                }
-        };
-        if self.0.iter().any(allowed) {
+        if self.0.iter().any(|host| host.is_that_of(&url)) {
             return Ok(url);
         }
         Err("the response_url's host is not in GREENROOM_SLACK_RESPONSE_HOSTS, or is not reached by https")
+    }
+
+    /// An address that an answer of Slack's named, for a connection or for a file's bytes: it is at one of Slack's own hosts,
+    /// or at a test's. One for a connection by WebSocket is given as the `http` by which that begins.
+    pub(super) fn check_named_by_slack(&self, address: &str) -> Result<Url, &'static str> {
+        let address = address.strip_prefix("ws").map_or_else(|| address.to_owned(), |rest| format!("http{rest}"));
+        let url = Url::parse(&address).map_err(|_| "what Slack named is not an address")?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("the address that Slack named carries a user name");
+        }
+        let name = url.host_str().unwrap_or_default();
+        let within = |domain: &&str| name.strip_suffix(*domain).is_some_and(|front| front.ends_with('.'));
+        let is_slacks = url.scheme() == "https" && url.port().is_none() && SLACK.iter().any(within);
+        let is_a_tests = self.0.iter().any(|host| host.port.is_some() && host.is_that_of(&url));
+        if is_slacks || is_a_tests { Ok(url) } else { Err("the address that Slack named is at no host of Slack's") }
+    }
+}
+
+impl Host {
+    fn is_that_of(&self, url: &Url) -> bool {
+        url.host_str().is_some_and(|name| self.name.eq_ignore_ascii_case(name))
+            && match self.port {
+                None => url.scheme() == "https" && url.port().is_none(),
+                Some(port) => matches!(url.scheme(), "https" | "http") && url.port_or_known_default() == Some(port),
+            }
     }
 }
 
@@ -92,6 +112,30 @@ mod tests {
         assert!(!allowed(&hosts, "http://127.0.0.1:4001/x"));
         assert!(!allowed(&hosts, "ftp://127.0.0.1:4000/x"));
         assert!(!allowed(&["127.0.0.1"], "http://127.0.0.1/x"));
+    }
+
+    #[test]
+    fn what_slack_names_is_at_slack() {
+        let hosts = AllowedHosts::parse(&["hooks.example.com".to_owned(), "127.0.0.1:4000".to_owned()]).unwrap();
+        let named = |address: &str| hosts.check_named_by_slack(address).map(String::from);
+        assert_eq!(named("wss://wss-primary.slack.com/link/?t=1").unwrap(), "https://wss-primary.slack.com/link/?t=1");
+        assert_eq!(named("https://files.slack.com/upload/v1/x").unwrap(), "https://files.slack.com/upload/v1/x");
+        assert_eq!(named("ws://127.0.0.1:4000/link").unwrap(), "http://127.0.0.1:4000/link");
+        assert!(named("wss://wss.slack-gov.com/x").is_ok());
+        for bad in [
+            "ws://wss-primary.slack.com/link",
+            "https://slack.com.evil.com/x",
+            "https://evilslack.com/x",
+            "https://evil.com/files.slack.com",
+            "https://files.slack.com:8443/x",
+            "https://me@files.slack.com/x",
+            "https://hooks.example.com/x",
+            "ws://127.0.0.1:4001/link",
+            "wss://",
+            "",
+        ] {
+            assert!(named(bad).is_err(), "{bad:?} was allowed");
+        }
     }
 
     #[test]

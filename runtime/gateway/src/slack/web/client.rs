@@ -26,9 +26,9 @@ const SHORT: Duration = Duration::from_millis(1500);
 /// Slack, as the node calls it: the Web API with a workspace's token, and addresses that Slack gave. It keeps to the
 /// limits that it is told of, and shows no token and no address.
 pub struct SlackWeb {
-    client: Client,
-    options: WebOptions,
-    hosts: AllowedHosts,
+    pub(super) client: Client,
+    pub(super) options: WebOptions,
+    pub(super) hosts: AllowedHosts,
     limits: Mutex<Limits>,
 }
 

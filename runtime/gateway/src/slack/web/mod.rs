@@ -4,14 +4,17 @@
 //! * `options`: what is needed for it
 //! * `limits`: when a method may be called again (pure)
 //! * `answer`: what Slack's answer to a request means
-//! * `address`: which `response_url` may be posted to
+//! * `address`: which addresses may be called (pure)
+//! * `socket`: opens a connection of Socket Mode
 
 mod address;
 mod answer;
 mod client;
 mod limits;
 mod options;
+mod socket;
 
 pub(crate) use answer::{Posted, Refused};
 pub use client::SlackWeb;
 pub use options::{SetupError, WebOptions};
+pub(crate) use socket::Socket;
