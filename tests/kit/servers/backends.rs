@@ -153,11 +153,14 @@ fn take_number(server: &str) -> std::io::Result<u64> {
     }
     let there_are: u64 = server.call("CONFIG GET databases")?.parse().unwrap_or(16);
     let taken: u64 = server.call("INCR greenroom-kit:taken")?.parse().map_err(std::io::Error::other)?;
-    let number = 1 + taken % (there_are - 1);
+    let number = 1 + taken % (there_are - 1).min(HIGHEST);
     server.call(&format!("SELECT {number}"))?;
     server.call("FLUSHDB")?;
     Ok(number)
 }
+
+/// The node's client of Redis counts databases in a byte.
+const HIGHEST: u64 = 255;
 
 /// A connection to Redis that knows its inline commands, and of an answer only the last line.
 struct Redis {
