@@ -3,7 +3,8 @@
 //! Life: it makes due again what was published and reached no inbox before this start; then it takes rows that are due,
 //! publishes events in batches, sends replies, and says of each row what became of it. A row that must reach an inbox
 //! goes only when the inbox has it; others go when they were confirmed. Several windows are on their way at a time, and
-//! what a door of this node submits is leased to it in the same commit and handed to it (`Outbox`). It is woken when
+//! what a door of this node submits is leased to it in the same commit and handed to it (`Outbox`). Under each topic events
+//! go in the order of their writing, also after some have failed. It is woken when
 //! something is put into the outbox, and looks by itself now and then, because a wake-up is only a hint.
 
 mod outlet;

@@ -23,7 +23,7 @@ use super::{
 use crate::{execution::persist, ports::Ports, service::service, supervisor::ChildSpec};
 
 /// Rows in one go: a confirm window.
-const WINDOW: u32 = 100;
+pub(super) const WINDOW: u32 = 100;
 /// How often the outbox is looked at without a reason to: retries become due by time.
 const LOOK_ANYWAY: Duration = Duration::from_millis(500);
 /// How long the bus may take to confirm a batch; then it counts as unavailable and the rows are tried again.
@@ -51,6 +51,8 @@ async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
     let mut reconnects = ports.bus.reconnects();
     let mut windows = Windows::new(&outlet);
     let (mut look, mut told_at) = (true, None);
+    // What was handed over and is younger than what the store still has that is due.
+    let mut younger: Vec<OutboxRow> = Vec::new();
     let mut look_anyway = Instant::now() + LOOK_ANYWAY;
     loop {
         if stop.is_cancelled() && told_at.get_or_insert_with(Instant::now).elapsed() > LAST_ROUNDS {
@@ -67,20 +69,25 @@ async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
             );
             look = true;
         }
-        let handed = ports.outbox.take();
-        for window in handed.chunks(WINDOW as usize) {
-            windows.send(window.to_vec()).await?;
-        }
-        look |= ports.outbox.is_rung() || stop.is_cancelled();
-        if look {
+        look |= ports.outbox.is_rung() || stop.is_cancelled() || !younger.is_empty();
+        if !look {
+            windows.send(ports.outbox.take()).await?;
+        } else {
             windows.forget_settled();
             let claim =
                 persist("outbox", || ports.state.claim_outbox(&ports.node, WINDOW, ports.lease.judges_others()));
             let rows = windows.beside(claim).await?.map_err(failed)?;
             look_anyway = Instant::now() + LOOK_ANYWAY;
+            // What was handed over goes between what the store gave, by its age.
+            let newest = rows.last().filter(|_| rows.len() == WINDOW as usize).map(|row| row.id);
+            if younger.is_empty() {
+                younger = ports.outbox.take();
+            }
+            let (handed, still) = younger.into_iter().partition(|row| newest.is_none_or(|newest| row.id < newest));
+            younger = still;
             // A store that was away for longer than rows are leased hands out again what is in hand here: to ask at once for
             // more of it would be a loop without a pause.
-            look = windows.send(rows).await?;
+            look = windows.send_with(rows, handed).await?;
             if look {
                 continue;
             }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::{
     outlet::Outlet,
-    run::{failed, send},
+    run::{WINDOW, failed, send},
 };
 use crate::execution::persist;
 
@@ -47,8 +47,8 @@ pub(super) struct Windows<'a> {
 /// What a window leaves behind.
 #[derive(Default)]
 struct Landed {
-    /// Replies were in it: the next one to an address may be due now.
-    replied: bool,
+    /// What came after something in it may be due now: replies to the same address, events behind one that had failed.
+    let_by: bool,
     /// Commands that were published: a queue had to take them.
     commands: Vec<OutboxId>,
     /// Other events that were published.
@@ -100,9 +100,24 @@ impl<'a> Windows<'a> {
         Self { outlet, flying, in_hand, settled, commands, facts }
     }
 
-    /// Sends a window off, without what is in hand already; waits first if too many are on their way. Returns whether
-    /// there was anything new in it.
-    pub(super) async fn send(&mut self, mut rows: Vec<OutboxRow>) -> Result<bool, Failure> {
+    /// Sends off what was claimed together with what was handed over, oldest first. Returns whether anything that was
+    /// claimed was new.
+    pub(super) async fn send_with(&mut self, claimed: Vec<OutboxRow>, handed: Vec<OutboxRow>) -> Result<bool, Failure> {
+        let mut rows = self.take_up(claimed);
+        let is_new = !rows.is_empty();
+        rows.extend(self.take_up(handed));
+        rows.sort_unstable_by_key(|row| row.id);
+        self.launch(rows).await?;
+        Ok(is_new)
+    }
+
+    /// Sends off rows, oldest first, without what is in hand already. Returns whether there was anything new.
+    pub(super) async fn send(&mut self, rows: Vec<OutboxRow>) -> Result<bool, Failure> {
+        self.send_with(rows, Vec::new()).await
+    }
+
+    /// Takes rows into the hand, those apart that are in it.
+    fn take_up(&mut self, mut rows: Vec<OutboxRow>) -> Vec<OutboxRow> {
         rows.retain(|row| match self.in_hand.insert(row.id, row.attempts) {
             None => true,
             // It was given back to be tried again, and its time has come.
@@ -112,14 +127,18 @@ impl<'a> Windows<'a> {
             }
             Some(_) => false,
         });
-        if rows.is_empty() {
-            return Ok(false);
+        rows
+    }
+
+    /// Waits where too many windows are on their way.
+    async fn launch(&mut self, rows: Vec<OutboxRow>) -> Result<(), Failure> {
+        for rows in rows.chunks(WINDOW as usize) {
+            while self.flying.len() >= AT_ONCE {
+                self.next().await?;
+            }
+            self.flying.push(Box::pin(window(self.outlet, rows.to_vec())));
         }
-        while self.flying.len() >= AT_ONCE {
-            self.next().await?;
-        }
-        self.flying.push(Box::pin(window(self.outlet, rows)));
-        Ok(true)
+        Ok(())
     }
 
     /// Rows that are settled may be handed out anew from here on. To be called directly before the store is asked for rows.
@@ -165,7 +184,7 @@ impl<'a> Windows<'a> {
         self.settled.extend(landed.settled);
         self.commands.add(landed.commands);
         self.facts.add(landed.facts);
-        Ok(landed.replied)
+        Ok(landed.let_by)
     }
 
     /// Awaits every window, and marks what they published.
@@ -198,11 +217,14 @@ impl<'a> Windows<'a> {
 async fn window(outlet: &Outlet, rows: Vec<OutboxRow>) -> Result<Landed, Failure> {
     let is_command = |row: &OutboxRow| matches!(row.outgoing, Outgoing::Event { mandatory: true, .. });
     let commands: HashSet<OutboxId> = rows.iter().filter(|row| is_command(row)).map(|row| row.id).collect();
+    let failed_before: HashSet<OutboxId> = rows.iter().filter(|row| row.attempts > 0).map(|row| row.id).collect();
     let replied = rows.iter().any(|row| matches!(row.outgoing, Outgoing::Reply { .. }));
-    let mut landed = Landed { replied, ..Landed::default() };
+    let mut landed = Landed { let_by: replied || !failed_before.is_empty(), ..Landed::default() };
     let mut rest = Vec::new();
     for (id, outcome) in send(outlet, rows).await {
         match outcome {
+            // Others wait for it.
+            OutboxOutcome::Published if failed_before.contains(&id) => rest.push((id, OutboxOutcome::Published)),
             OutboxOutcome::Published if commands.contains(&id) => landed.commands.push(id),
             OutboxOutcome::Published => landed.facts.push(id),
             other => rest.push((id, other)),

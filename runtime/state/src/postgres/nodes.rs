@@ -32,30 +32,32 @@ pub(super) async fn heartbeat(store: &PostgresState, node: NodeId, ttl: Duration
 pub(super) async fn take_back(store: &PostgresState, node: NodeId) -> Result<u64> {
     let call = calling::<u64, _>(move |conn, now| {
         let node = node.clone();
-        Box::pin(async move { free(conn, &node, 1, now).await })
+        // Its own relay takes them up, in their order.
+        const OUTBOX: &str = "UPDATE outbox SET lease_until = NULL WHERE lease_owner = $1 AND NOT published";
+        Box::pin(async move { free(conn, &node, OUTBOX, 1, now).await })
     });
     store.lease(true, call).await
 }
 
 pub(super) async fn leave(store: &PostgresState, node: NodeId) -> Result<u64> {
     const LEASE: &str = "DELETE FROM nodes WHERE node = $1";
+    const OUTBOX: &str =
+        "UPDATE outbox SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1 AND NOT published";
     let call = calling::<u64, _>(move |conn, now| {
         let node = node.clone();
         Box::pin(async move {
             sqlx::query(LEASE).bind(node.as_str()).execute(&mut *conn).await?;
-            free(conn, &node, 0, now).await
+            free(conn, &node, OUTBOX, 0, now).await
         })
     });
     store.lease(true, call).await
 }
 
 /// Queues again what a node holds, and lets go of what its relay holds: neither need wait for the lease to run out.
-async fn free(conn: &mut PgConnection, node: &NodeId, crashes: i32, now: Now) -> Job<u64> {
+async fn free(conn: &mut PgConnection, node: &NodeId, outbox: &'static str, crashes: i32, now: Now) -> Job<u64> {
     const EXECUTIONS: &str = "UPDATE executions SET status = 'queued', available_at = now_ms($1), \
          crashes = crashes + $3 WHERE status = 'running' AND node = $2";
-    const OUTBOX: &str = "UPDATE outbox SET lease_owner = NULL, lease_until = NULL \
-         WHERE lease_owner = $1 AND NOT published";
-    sqlx::query(OUTBOX).bind(node.as_str()).execute(&mut *conn).await?;
+    sqlx::query(outbox).bind(node.as_str()).execute(&mut *conn).await?;
     let freed = sqlx::query(EXECUTIONS).bind(now).bind(node.as_str()).bind(crashes).execute(conn).await?;
     Ok(freed.rows_affected())
 }

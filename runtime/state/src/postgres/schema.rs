@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0007_calls.sql"),
     include_str!("migrations/0008_cards.sql"),
     include_str!("migrations/0009_plan_runs.sql"),
+    include_str!("migrations/0010_order.sql"),
 ];
 
 /// Brings `schema` up to date, in one transaction. However many nodes start at once, one does it and the others wait.

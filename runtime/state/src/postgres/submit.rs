@@ -32,7 +32,7 @@ pub(super) struct Submitting {
     node: Option<NodeId>,
 }
 
-/// Submits, and leases the new row to the relay of `node`, if one is named.
+/// Submits, and gives the new row to the relay of `node`, if one is named. Says which row it is if it is leased to it at once.
 pub(super) async fn submit(
     store: &PostgresState,
     Submission { event, agent }: Submission,
@@ -42,10 +42,9 @@ pub(super) async fn submit(
     let row = Arc::new(NewRow::event(&event, agent, mandatory)?);
     let event_id = event.event_id;
     let (execution, body) = (row.execution(), row.body.clone().into_bytes());
-    let leased = node.is_some();
     let request = Submitting { row: Arc::clone(&row), event_id, execution, body, node };
     let lane = store.lane(key(event_id.as_bytes()));
-    if let Some(id) = lane.ask(|reply| Waiting::Submit(Ask { request, reply })).await? {
+    if let Some((id, leased)) = lane.ask(|reply| Waiting::Submit(Ask { request, reply })).await? {
         return Ok((Submitted { event, repeated: false }, leased.then_some(id)));
     }
     // It was seen before, or goes just now: what became of it is found out alone.
@@ -74,23 +73,19 @@ pub(super) async fn submit(
 }
 
 impl Batched for Submitting {
-    /// The row's id, if it was written.
-    type Done = Option<OutboxId>;
+    /// The row's id, if it was written, and whether it is leased.
+    type Done = Option<(OutboxId, bool)>;
 
     fn keys(&self) -> Vec<u64> {
         vec![key(self.event_id.as_bytes())]
     }
 
-    fn run<'a>(
-        batch: &'a [Self],
-        conn: &'a mut PgConnection,
-        now: Now,
-    ) -> BoxFuture<'a, Job<Vec<Result<Option<OutboxId>>>>> {
+    fn run<'a>(batch: &'a [Self], conn: &'a mut PgConnection, now: Now) -> BoxFuture<'a, Job<Vec<Result<Self::Done>>>> {
         Box::pin(write(batch, conn, now))
     }
 }
 
-async fn write(batch: &[Submitting], conn: &mut PgConnection, now: Now) -> Job<Vec<Result<Option<OutboxId>>>> {
+async fn write(batch: &[Submitting], conn: &mut PgConnection, now: Now) -> Job<Vec<Result<Option<(OutboxId, bool)>>>> {
     const SQL: &str = include_str!("statements/submit.sql");
     let rows = || batch.iter().map(|one| &one.row);
     let written = sqlx::query(SQL)
@@ -108,10 +103,9 @@ async fn write(batch: &[Submitting], conn: &mut PgConnection, now: Now) -> Job<V
         .fetch_all(conn)
         .await?;
     // No two of a batch have one event: their keys would be the same.
-    let written: HashMap<[u8; 16], i64> =
-        written.iter().map(|row| Ok((row.id(0)?, row.get_at(1)?))).collect::<Job<_>>()?;
-    let id = |one: &Submitting| written.get(one.event_id.as_bytes()).copied().map(OutboxId);
-    Ok(batch.iter().map(|one| Ok(id(one))).collect())
+    let written: HashMap<[u8; 16], (OutboxId, bool)> =
+        written.iter().map(|row| Ok((row.id(0)?, (OutboxId(row.get_at(1)?), row.get_at(2)?)))).collect::<Job<_>>()?;
+    Ok(batch.iter().map(|one| Ok(written.get(one.event_id.as_bytes()).copied())).collect())
 }
 
 /// The event as it was first submitted under this topic: it waits in the outbox or is in an inbox.

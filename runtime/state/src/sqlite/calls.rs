@@ -74,7 +74,9 @@ pub(super) fn open(conn: &Connection, held: &Held, calls: &[Calling], now: i64) 
         ];
         match run(conn, CALL, row)? {
             0 => has_ended |= conn.prepare_cached(ENDED)?.exists([call.callee.as_bytes()])?,
-            _ => drop(call.row.insert(conn, None, now)?),
+            _ => {
+                call.row.insert(conn, None, now)?;
+            }
         }
     }
     Ok(has_ended)

@@ -17,6 +17,7 @@ use super::{
     job::{Job, run},
     journal::{Held, Settling, hold},
     memory, plan_runs,
+    row::Written,
     store::SqliteState,
     undelivered,
 };
@@ -63,7 +64,7 @@ pub(super) async fn finish(
             for row in &outbox {
                 // A reply waits its turn.
                 let relay = node.as_ref().filter(|_| row.order_key.is_none());
-                leased.push(row.insert(conn, relay, now)?.filter(|_| relay.is_some()));
+                leased.push(row.insert(conn, relay, now)?.and_then(Written::leased));
             }
             for remember in &remembers {
                 memory::write(remember, conn, &held, now)?;

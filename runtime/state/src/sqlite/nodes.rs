@@ -19,27 +19,30 @@ pub(super) async fn heartbeat(store: &SqliteState, node: NodeId, ttl: Duration) 
 }
 
 pub(super) async fn take_back(store: &SqliteState, node: NodeId) -> Result<u64> {
+    // Its own relay takes them up, in their order.
+    const OUTBOX: &str = "UPDATE outbox SET lease_until = NULL WHERE lease_owner = ?1 AND published = 0";
     let now = store.now();
-    store.write(move |conn| Ok(free(conn, &node, now, 1)?)).await
+    store.write(move |conn| Ok(free(conn, &node, OUTBOX, now, 1)?)).await
 }
 
 pub(super) async fn leave(store: &SqliteState, node: NodeId) -> Result<u64> {
     const LEASE: &str = "DELETE FROM nodes WHERE node = ?1";
+    const OUTBOX: &str = "UPDATE outbox SET lease_owner = NULL, lease_until = NULL \
+         WHERE lease_owner = ?1 AND published = 0";
     let now = store.now();
     store
         .write(move |conn| {
             run(conn, LEASE, [node.as_str()])?;
-            Ok(free(conn, &node, now, 0)?)
+            Ok(free(conn, &node, OUTBOX, now, 0)?)
         })
         .await
 }
 
 /// Queues again what a node holds, and lets go of what its relay holds: neither need wait for the lease to run out.
-fn free(conn: &rusqlite::Connection, node: &NodeId, now: i64, crashes: u32) -> rusqlite::Result<u64> {
+fn free(conn: &rusqlite::Connection, node: &NodeId, outbox: &str, now: i64, crashes: u32) -> rusqlite::Result<u64> {
     const EXECUTIONS: &str = "UPDATE executions SET status = 'queued', available_at = ?2, crashes = crashes + ?3 \
          WHERE status = 'running' AND node = ?1";
-    const OUTBOX: &str = "UPDATE outbox SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = ?1";
-    run(conn, OUTBOX, [node.as_str()])?;
+    run(conn, outbox, [node.as_str()])?;
     Ok(run(conn, EXECUTIONS, params![node.as_str(), now, crashes])? as u64)
 }
 

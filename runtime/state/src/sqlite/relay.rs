@@ -35,16 +35,23 @@ struct Due {
     body: Stored,
 }
 
-/// Takes what is due. A reply waits for the earlier ones to the same address. A leased row comes free with its lease; one of
-/// another node where asked for only, and then with its node's lease, too.
+/// Takes what is due. A row is taken by whoever comes first if it is nobody's; else by its owner, unless that has it in hand;
+/// else, where asked for what is lost, by others once its lease or its owner's is over. A reply waits for the earlier ones to
+/// the same address; an event for an earlier one under its topic that has failed, unless that fails for ever.
 pub(super) const LEASE: &str = "UPDATE outbox SET lease_owner = ?1, lease_until = ?2 + ?3 WHERE id IN ( \
          SELECT id FROM outbox AS o INDEXED BY outbox_due \
          WHERE o.published = 0 AND o.available_at <= ?2 \
-         AND (o.lease_until IS NULL OR o.lease_until < ?2 AND (?5 OR o.lease_owner = ?1) \
-             OR ?5 AND o.lease_owner <> ?1 AND EXISTS ( \
-             SELECT 1 FROM nodes WHERE nodes.node = o.lease_owner AND nodes.lease_until < ?2)) \
+         AND (o.lease_owner IS NULL \
+             OR o.lease_owner = ?1 AND (o.lease_until IS NULL OR o.lease_until < ?2) \
+             OR ?5 AND o.lease_owner <> ?1 AND (o.lease_until < ?2 \
+                 OR EXISTS (SELECT 1 FROM nodes WHERE nodes.node = o.lease_owner AND nodes.lease_until < ?2) \
+                 OR o.lease_until IS NULL AND NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.node = o.lease_owner))) \
          AND (o.order_key IS NULL OR NOT EXISTS ( \
              SELECT 1 FROM outbox AS earlier WHERE earlier.order_key = o.order_key AND earlier.id < o.id)) \
+         AND (o.kind <> 'event' OR NOT EXISTS ( \
+             SELECT 1 FROM outbox AS earlier INDEXED BY outbox_failed \
+             WHERE earlier.topic = o.topic AND earlier.id < o.id AND earlier.published = 0 AND earlier.kind = 'event' \
+                 AND earlier.attempts > 0 AND earlier.attempts <= 50)) \
          ORDER BY o.id LIMIT ?4 + 0) \
      RETURNING id, kind, mandatory, attempts, trace_id, body";
 
@@ -109,8 +116,8 @@ pub(super) async fn settle(store: &SqliteState, outcomes: Vec<(OutboxId, OutboxO
 }
 
 fn settle_one(conn: &Connection, id: i64, outcome: &OutboxOutcome, now: i64) -> Job<()> {
-    const PUBLISHED: &str = "UPDATE outbox SET published = 1, lease_owner = NULL, lease_until = NULL \
-         WHERE id = ?1 AND mandatory = 1";
+    // Its relay publishes it again, should the bus have lost it.
+    const PUBLISHED: &str = "UPDATE outbox SET published = 1, lease_until = NULL WHERE id = ?1 AND mandatory = 1";
     const GONE: &str = "DELETE FROM outbox WHERE id = ?1";
     const RETRY: &str = "UPDATE outbox SET attempts = attempts + 1, available_at = ?2, last_error = ?3, \
          lease_owner = NULL, lease_until = NULL WHERE id = ?1";
@@ -176,8 +183,8 @@ fn bury(conn: &Connection, id: i64, reason: &Failure, now: i64) -> Job<()> {
 }
 
 pub(super) async fn redrive(store: &SqliteState) -> Result<u64> {
-    const SQL: &str = "UPDATE outbox SET published = 0, available_at = ?1, lease_owner = NULL, lease_until = NULL \
-         WHERE published = 1";
+    const SQL: &str = "UPDATE outbox SET published = 0, available_at = ?1, lease_until = NULL \
+         WHERE published = 1 OR kind = 'event' AND attempts > 0 AND available_at > ?1";
     let now = store.now();
     store.write(move |conn| Ok(run(conn, SQL, [now])? as u64)).await
 }

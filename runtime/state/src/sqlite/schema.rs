@@ -15,4 +15,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { component: "state", version: 8, sql: include_str!("migrations/0008_calls.sql") },
     Migration { component: "state", version: 9, sql: include_str!("migrations/0009_cards.sql") },
     Migration { component: "state", version: 10, sql: include_str!("migrations/0010_plan_runs.sql") },
+    Migration { component: "state", version: 11, sql: include_str!("migrations/0011_order.sql") },
 ];

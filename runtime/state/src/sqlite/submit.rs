@@ -6,7 +6,7 @@ use greenroom_contract::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{job::refuse, store::SqliteState};
+use super::{job::refuse, row::Written, store::SqliteState};
 use crate::{
     codec::{self, Stored},
     refusal::{conflict, corrupt, forgotten},
@@ -15,11 +15,11 @@ use crate::{
 
 /// What became of a submission: its new row, or the event that came before.
 enum Found {
-    New(OutboxId),
+    New(Written),
     First(Stored),
 }
 
-/// Submits, and leases the new row to the relay of `node`, if one is named.
+/// Submits, and gives the new row to the relay of `node`, if one is named. Says which row it is if it is leased to it at once.
 pub(super) async fn submit(
     store: &SqliteState,
     Submission { event, agent }: Submission,
@@ -30,11 +30,10 @@ pub(super) async fn submit(
     let row = NewRow::event(&event, agent, mandatory)?;
     let event_id = event.event_id;
     let topic = event.event_type.clone();
-    let leased = node.is_some();
     let found = store
         .write(move |conn| {
-            if let Some(id) = row.insert_unseen(conn, node.as_ref(), now)? {
-                return Ok(Found::New(id));
+            if let Some(written) = row.insert_unseen(conn, node.as_ref(), now)? {
+                return Ok(Found::New(written));
             }
             match seen(conn, event_id, &topic)? {
                 Some(first) => Ok(Found::First(first)),
@@ -43,7 +42,7 @@ pub(super) async fn submit(
         })
         .await?;
     let first = match found {
-        Found::New(id) => return Ok((Submitted { event, repeated: false }, leased.then_some(id))),
+        Found::New(written) => return Ok((Submitted { event, repeated: false }, written.leased())),
         Found::First(first) => first,
     };
     let first: Event = codec::decode_json(first).map_err(corrupt(format_args!("event {event_id}")))?;

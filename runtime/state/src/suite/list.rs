@@ -41,6 +41,8 @@ macro_rules! state_suite {
             a_dead_relays_rows_come_free
             a_row_that_nobody_hands_over_comes_free_soon
             a_store_that_was_away_hands_leased_rows_to_nobody
+            events_of_a_topic_keep_their_order_when_some_fail
+            what_is_written_behind_others_goes_by_its_writers_relay
             a_row_that_failed_is_due_again_after_its_wait
             replies_to_one_address_keep_their_order
             pending_rows_of_a_workflow_are_shown

@@ -88,6 +88,70 @@ pub async fn a_row_that_failed_is_due_again_after_its_wait(stage: Stage) {
     assert_eq!(stage.due().await[0].attempts, 1);
 }
 
+/// One that has failed holds up those after it under its topic and nobody else's; it goes first, alone, and the next that has
+/// failed after it.
+pub async fn events_of_a_topic_keep_their_order_when_some_fail(stage: Stage) {
+    let (support, sales) = (agent("support"), agent("sales"));
+    for number in 1..=3 {
+        stage.submit(&support, json!(number)).await;
+    }
+    stage.submit(&sales, json!(4)).await;
+    let sent = async |stage: &Stage| {
+        let rows = stage.due().await;
+        let said: Vec<i64> = rows.iter().filter_map(|row| event_of(row).payload.as_i64()).collect();
+        (rows, said)
+    };
+    let (rows, said) = sent(&stage).await;
+    assert_eq!(said, [1, 2, 3, 4]);
+    let failed = |after| OutboxOutcome::Retry { after: secs(after), reason: "the bus is away".to_owned() };
+    stage.settle(&rows[..1], failed(9)).await;
+    stage.settle(&rows[1..2], failed(1)).await;
+    stage.submit(&support, json!(5)).await;
+    stage.submit(&sales, json!(6)).await;
+    stage.clock.advance(secs(5));
+    assert_eq!(sent(&stage).await.1, [6], "the first one is not due yet");
+    stage.clock.advance(secs(4));
+    let (rows, said) = sent(&stage).await;
+    assert_eq!(said, [1]);
+    assert_eq!(sent(&stage).await.1, [0_i64; 0], "while it is on its way nothing else goes");
+    stage.settle(&rows, OutboxOutcome::Published).await;
+    let (rows, said) = sent(&stage).await;
+    assert_eq!(said, [2]);
+    stage.settle(&rows, OutboxOutcome::Published).await;
+    assert_eq!(sent(&stage).await.1, [5]);
+}
+
+/// What is written behind others is not in its relay's hands at once, and is that relay's all the same, as long as it lives.
+pub async fn what_is_written_behind_others_goes_by_its_writers_relay(stage: Stage) {
+    let (support, a, b) = (agent("support"), node("a"), node("b"));
+    let submit = async |node, number: i64| {
+        let event = event_for(&support, json!(number));
+        let submission = Submission { event, agent: Some(support.clone()) };
+        stage.state.submit_leased(submission, node).await.unwrap().1.is_some()
+    };
+    let claim = async |node| stage.state.claim_outbox(node, 10, true).await.unwrap();
+    for node in [&a, &b] {
+        stage.state.heartbeat(node, secs(4)).await.unwrap();
+    }
+    stage.submit(&support, json!(1)).await;
+    assert!(!submit(&a, 2).await, "one waits before it");
+    let first = claim(&b).await;
+    assert_eq!(first.len(), 1, "the second is another relay's");
+    stage.settle(&first, OutboxOutcome::Retry { after: secs(1), reason: "the bus is away".to_owned() }).await;
+    assert!(claim(&a).await.is_empty() && !submit(&a, 3).await);
+    // At once where the bus is there again.
+    stage.state.redrive_outbox().await.unwrap();
+    let first = claim(&b).await;
+    assert_eq!((first.len(), first[0].attempts), (1, 1));
+    stage.settle(&first, OutboxOutcome::Published).await;
+    assert!(claim(&b).await.is_empty());
+    let rest: Vec<_> = claim(&a).await.iter().map(|row| event_of(row).payload.clone()).collect();
+    assert_eq!(rest, [json!(2), json!(3)]);
+    stage.clock.advance(secs(5));
+    stage.state.heartbeat(&b, secs(4)).await.unwrap();
+    assert_eq!(claim(&b).await.len(), 2, "their relay is dead");
+}
+
 /// A later reply waits for the earlier one, also through its retries; other addresses do not wait.
 pub async fn replies_to_one_address_keep_their_order(stage: Stage) {
     let claimed = stage.running(&agent("support"), &node("a")).await;

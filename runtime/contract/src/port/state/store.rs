@@ -33,8 +33,10 @@ pub trait State: AgentStates + Calls + Clarifications + PlanRuns + Schedules {
     /// one message under two topics, and the inbox lets each subscriber have it once.
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Submitted>>;
 
-    /// Like [`State::submit`], and the new row is leased to the relay of `node` at once, which then has it without asking:
-    /// its id is returned. A store may leave it to [`State::claim_outbox`], and so does a repetition: then there is none.
+    /// Like [`State::submit`], and the new row is the relay's of `node`, leased to it at once, which then has it without asking:
+    /// its id is returned. While others under its topic wait or have failed it is that relay's, but not leased: it comes
+    /// after them by [`State::claim_outbox`], and there is no id. Neither is there for a repetition, and a store need lease
+    /// nothing.
     fn submit_leased(
         &self,
         submission: Submission,
@@ -45,7 +47,8 @@ pub trait State: AgentStates + Calls + Clarifications + PlanRuns + Schedules {
         Box::pin(async move { Ok((submitted.await?, None)) })
     }
 
-    /// Rows that are due, oldest first, leased to `node` so that no other relay takes them. Its own come free when their
+    /// Rows that are due, oldest first, leased to `node` so that no other relay takes them. An event comes after those before
+    /// it under its topic: while one of them has failed, neither it nor any other that is younger. Its own come free when their
     /// lease has run out; other nodes' then, too, or when their node is dead, if `lost` asks for them. A store that was
     /// away lets every node's lease run out: who cannot know whether it was leaves others' rows to them.
     fn claim_outbox(&self, node: &NodeId, limit: u32, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>>;
@@ -53,8 +56,8 @@ pub trait State: AgentStates + Calls + Clarifications + PlanRuns + Schedules {
     /// Says what became of rows that [`State::claim_outbox`] gave.
     fn settle_outbox(&self, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> BoxFuture<'_, Result<()>>;
 
-    /// Makes rows due again whose event was published but reached no inbox. Called at start and after each reconnect
-    /// to the bus. Returns how many.
+    /// Makes rows due again whose event was published but reached no inbox, and at once those that had failed. Called at start
+    /// and after each reconnect to the bus. Returns how many.
     fn redrive_outbox(&self) -> BoxFuture<'_, Result<u64>>;
 
     // inbox and claims

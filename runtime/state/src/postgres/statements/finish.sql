@@ -91,7 +91,14 @@ sent AS (
     INSERT INTO outbox (kind, event_id, execution_id, agent, topic, mandatory, order_key, trace_id, available_at,
         created_at, body, lease_owner, lease_until)
     SELECT o.kind, o.event_id, o.execution_id, o.agent, o.topic, o.mandatory, o.order_key, o.trace_id, now_ms($1),
-        now_ms($1), o.body, o.node, CASE WHEN o.node IS NOT NULL THEN now_ms($1) + $41 END
+        now_ms($1), o.body, o.node,
+        -- As in `submit.sql`.
+        CASE WHEN o.node IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM outbox w
+                WHERE w.topic = o.topic AND NOT w.published AND w.kind = 'event' AND w.lease_until IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM outbox f
+                WHERE f.topic = o.topic AND NOT f.published AND f.kind = 'event' AND f.attempts > 0 AND f.attempts <= 50)
+            THEN now_ms($1) + $41 END
     FROM unnest($27::bigint[], $28::text[], $29::bytea[], $30::bytea[], $31::text[], $32::text[], $33::boolean[],
         $34::bigint[], $35::text[], $36::bytea[], $40::text[])
         WITH ORDINALITY AS o (ord, kind, event_id, execution_id, agent, topic, mandatory, order_key, trace_id, body,
@@ -99,7 +106,7 @@ sent AS (
     JOIN checked c ON c.ord = o.ord
     WHERE c.verdict = 'ok' ORDER BY o.place
     ON CONFLICT DO NOTHING
-    RETURNING id, event_id, topic, lease_owner
+    RETURNING id, event_id, topic, lease_until
 ),
 -- Of several words about one key the last counts, also over the ends that are written together.
 minded AS (
@@ -127,5 +134,5 @@ ended AS (
 SELECT coalesce(c.verdict, 'fenced'), c.attempt, c.agent, NULL::bigint, NULL::bytea, NULL::text, a.ord
 FROM asked a LEFT JOIN checked c ON c.ord = a.ord
 UNION ALL
-SELECT NULL, NULL, NULL, id, event_id, topic, NULL FROM sent WHERE lease_owner IS NOT NULL
+SELECT NULL, NULL, NULL, id, event_id, topic, NULL FROM sent WHERE lease_until IS NOT NULL
 ORDER BY ord

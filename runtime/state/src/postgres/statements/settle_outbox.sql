@@ -7,7 +7,8 @@ rows AS MATERIALIZED (
     ORDER BY o.id FOR UPDATE OF o
 ),
 kept AS (
-    UPDATE outbox o SET published = true, lease_owner = NULL, lease_until = NULL
+    -- Its relay publishes it again, should the bus have lost it.
+    UPDATE outbox o SET published = true, lease_until = NULL
     FROM rows r WHERE o.id = r.id AND r.outcome = 'published' AND r.mandatory
 ),
 again AS (
