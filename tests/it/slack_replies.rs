@@ -14,6 +14,7 @@ on_both! {
     every_answer_arrives_once_and_in_order_whatever_slack_does
     what_waits_for_slack_outlives_the_node
     a_silent_slack_is_asked_again
+    an_answer_that_fits_into_no_messages_is_a_file
 }
 
 /// A silent Slack costs its time-out; then waits follow.
@@ -93,4 +94,26 @@ async fn a_silent_slack_is_asked_again(stand: Stand) {
     assert_eq!(slack.refused(), 1);
     assert!(node.stop().await.success());
     assert_eq!(slack.received().len(), 1);
+}
+
+async fn an_answer_that_fits_into_no_messages_is_a_file(stand: Stand) {
+    let slack = Slack::start().await;
+    let node = asked(&slack, &stand).await;
+    let long: String = (0..12_000).map(|n| format!("line {n}\n")).collect();
+    stand.model.then(Reply::text(&long));
+    slack.refuse_next(429, &[("retry-after", "1")]);
+    slack.command(&node, "/clerk", "all of it").await.answer.expect(200);
+    slack.command(&node, "/clerk", "and then").await.answer.expect(200);
+    assert_eq!(slack.reply(2, WHILE).await.text(), "to and then", "in order");
+    let shared = slack.reply(1, WHILE).await;
+    assert_eq!((shared.path.as_str(), slack.refused()), ("/api/files.completeUploadExternal", 1));
+    assert_eq!((&shared.body["channel_id"], &shared.body["thread_ts"]), (&"C1".into(), &serde_json::Value::Null));
+    let comment = shared.body["initial_comment"].as_str().unwrap_or_default();
+    assert!(comment.starts_with("line 0\nline 1\n") && comment.contains("in the file"), "{comment}");
+    let files: serde_json::Value =
+        serde_json::from_str(shared.body["files"].as_str().unwrap_or_default()).unwrap_or_default();
+    let content = slack.file(files[0]["id"].as_str().unwrap_or_default()).unwrap_or_default();
+    assert!(content.trim_end() == long.trim_end(), "the file has {} of {} bytes", content.len(), long.len());
+    assert!(node.stop().await.success());
+    assert_eq!(slack.received().len(), 2, "nothing came twice");
 }

@@ -44,6 +44,8 @@ struct Shared {
     signs: Vec<Received>,
     refusals: VecDeque<(u16, Vec<(String, String)>)>,
     sockets: Option<SocketAddr>,
+    /// The bytes that were sent for each file, by its number from 1.
+    files: Vec<Vec<u8>>,
     /// How many times a connection was asked for that is not given.
     busy: usize,
     refused: usize,
@@ -165,6 +167,13 @@ impl Slack {
         lock(&self.shared).signs.clone()
     }
 
+    /// What is in the file `F1`, `F2`, …
+    pub fn file(&self, id: &str) -> Option<String> {
+        let n: usize = id.strip_prefix('F')?.parse().ok()?;
+        let bytes = lock(&self.shared).files.get(n.checked_sub(1)?)?.clone();
+        String::from_utf8(bytes).ok()
+    }
+
     /// How many posts were refused so far.
     pub fn refused(&self) -> usize {
         lock(&self.shared).refused
@@ -198,11 +207,7 @@ fn answer(shared: &Mutex<Shared>, uri: &Uri, headers: &HeaderMap, body: &Bytes) 
     let mut shared = lock(shared);
     let authorization = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let number = shared.received.len();
-    let received = Received {
-        path: uri.path().to_owned(),
-        authorization: authorization.to_owned(),
-        body: serde_json::from_slice(body).unwrap_or_default(),
-    };
+    let received = Received { path: uri.path().to_owned(), authorization: authorization.to_owned(), body: read(body) };
     if uri.path() == "/api/apps.connections.open" {
         let is_known = received.authorization == format!("Bearer {APP_TOKEN}");
         if shared.busy > 0 {
@@ -234,12 +239,34 @@ fn answer(shared: &Mutex<Shared>, uri: &Uri, headers: &HeaderMap, body: &Bytes) 
         }
         return Some(response);
     }
+    if let Some(answer) = take_file(&mut shared, uri.path(), headers, body) {
+        return Some(answer);
+    }
     shared.received.push(received);
     if uri.path().starts_with("/api/") {
         let ts = format!("1700000000.{number:06}");
         return Some(axum::Json(json!({"ok": true, "channel": "C1", "ts": ts})).into_response());
     }
     Some("ok".into_response())
+}
+
+/// JSON, or the fields of a form.
+fn read(body: &[u8]) -> Value {
+    let form = || url::form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), value.into_owned().into()));
+    serde_json::from_slice(body).unwrap_or_else(|_| Value::Object(form().collect()))
+}
+
+/// The first two steps by which a file comes; it is not seen before the third.
+fn take_file(shared: &mut Shared, path: &str, headers: &HeaderMap, body: &Bytes) -> Option<Response> {
+    if path == "/api/files.getUploadURLExternal" {
+        shared.files.push(Vec::new());
+        let (host, n) = (headers.get("host").and_then(|host| host.to_str().ok())?, shared.files.len());
+        let named = json!({"ok": true, "upload_url": format!("http://{host}/upload/{n}"), "file_id": format!("F{n}")});
+        return Some(axum::Json(named).into_response());
+    }
+    let n: usize = path.strip_prefix("/upload/")?.parse().ok()?;
+    *shared.files.get_mut(n.checked_sub(1)?)? = body.to_vec();
+    Some("OK".into_response())
 }
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {

@@ -110,7 +110,7 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let authorization = headers.get("authorization").map_or("", |value| value.to_str().unwrap()).to_owned();
-    seen.lock().unwrap().push((uri.path().to_owned(), authorization, serde_json::from_slice(&body).unwrap()));
+    seen.lock().unwrap().push((uri.path().to_owned(), authorization, read(&body)));
     posted.notify_one();
     let default = if uri.path().starts_with("/api") { r#"{"ok":true,"ts":"1"}"# } else { "ok" };
     let (status, retry_after, body) = answers.lock().unwrap().pop_front().unwrap_or((200, "", default));
@@ -120,6 +120,12 @@ async fn answer(
         response.headers_mut().insert(name, retry_after.parse().unwrap());
     }
     response
+}
+
+/// JSON, or a form's fields.
+fn read(body: &[u8]) -> Value {
+    let form = || form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), value.into_owned().into()));
+    serde_json::from_slice(body).unwrap_or_else(|_| Value::Object(form().collect()))
 }
 
 /// Ways back with these options.

@@ -14,12 +14,28 @@ pub(super) const MOST: usize = 5;
 const CONVERTED: usize = BLOCK * MOST + 2_000;
 /// The most characters of the text that stands for a block: above 4,000 Slack advises against it.
 const TEXT: usize = 3_500;
+/// The most characters of the words beside a file.
+const OPENING: usize = 2_500;
+const IN_FILE: &str = "_(The answer is long: all of it is in the file.)_";
 const EMPTY: &str = "_(The answer is empty.)_";
 
 /// One message.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Message {
     markdown: String,
+}
+
+/// Whether messages can hold all of it.
+pub(super) fn fits(markdown: &str) -> bool {
+    markdown.len() <= BLOCK
+        || (markdown.chars().nth(CONVERTED).is_none() && split(&quiet(markdown), true, BLOCK, MOST + 1).len() <= MOST)
+}
+
+/// The beginning of an answer that is in a file, in Slack's dialect.
+pub(super) fn opening(markdown: &str) -> String {
+    let end = markdown.char_indices().nth(OPENING).map_or(markdown.len(), |(end, _)| end);
+    let first = split(&quiet(&markdown[..end]), true, OPENING, usize::MAX).into_iter().next().unwrap_or_default();
+    format!("{}\n\n{IN_FILE}", mrkdwn(&first))
 }
 
 /// The answer, in as many messages as it needs.
@@ -79,6 +95,25 @@ mod tests {
             }
             assert!(messages[MOST - 1].markdown.contains("was cut"));
         }
+    }
+
+    #[test]
+    fn what_messages_hold_needs_no_file_and_what_is_cut_does() {
+        for (text, whole) in [
+            ("short".to_owned(), true),
+            ("x".repeat(BLOCK), true),
+            (vec!["word ".repeat(2_200); MOST].join("\n\n"), true),
+            (vec!["word ".repeat(2_200); MOST + 1].join("\n\n"), false),
+            ("x".repeat(500_000), false),
+        ] {
+            assert_eq!(fits(&text), whole, "{} characters", text.len());
+            let cut = messages(&text).last().is_some_and(|last| last.markdown.contains("was cut"));
+            assert_eq!(cut, !whole, "{} characters", text.len());
+        }
+        let long = format!("**first** <!channel>\n\n```\n{}\n```", "line\n".repeat(100_000));
+        let opening = opening(&long);
+        assert!(opening.starts_with("*first*") && opening.ends_with(IN_FILE) && opening.chars().count() < 4_000);
+        assert!(opening.matches("```").count().is_multiple_of(2) && !opening.contains("<!channel>"), "{opening}");
     }
 
     #[test]

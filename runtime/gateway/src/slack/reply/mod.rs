@@ -2,6 +2,7 @@
 //!
 //! * `sender`: `SlackReplies`, which sends an answer by its `response_url` or into its channel
 //! * `cards`: makes the messages that show a question agree with the store
+//! * `file`: an answer that is too long for messages
 //! * `messages`: an answer as Slack takes it (pure)
 //! * `mrkdwn`: Markdown in Slack's own dialect (pure)
 //! * `split`: a long answer in several messages (pure)
@@ -9,6 +10,7 @@
 mod cards;
 #[cfg(test)]
 mod cards_tests;
+mod file;
 mod messages;
 mod mrkdwn;
 mod sender;

@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 
 use super::{
     cards::BLOCKS_REFUSED,
-    messages::{Message, messages},
+    file::Upload,
+    messages::{Message, fits, messages},
 };
 use crate::slack::web::{Posted, Refused, SlackWeb};
 
@@ -48,6 +49,7 @@ pub struct SlackReplies {
 struct Sent {
     messages: usize,
     card: Option<Card>,
+    upload: Upload,
 }
 
 impl SlackReplies {
@@ -64,6 +66,9 @@ impl SlackReplies {
     }
 
     pub(super) async fn deliver_text(&self, reply: &Reply, to: &SlackReply) -> Result<(), Error> {
+        if !fits(&reply.text) && self.deliver_file(reply, to).await? {
+            return Ok(());
+        }
         let messages = messages(&reply.text);
         let mut way = self.first_way(reply, to)?;
         for (index, message) in messages.iter().enumerate().skip(self.sent(&reply.id).messages) {
@@ -150,6 +155,14 @@ impl SlackReplies {
 
     pub(super) fn remember_card(&self, id: &str, card: &Card) {
         self.remember(id, |sent| sent.card = Some(card.clone()));
+    }
+
+    pub(super) fn upload_of(&self, id: &str) -> Upload {
+        self.sent(id).upload
+    }
+
+    pub(super) fn remember_upload(&self, id: &str, upload: Upload) {
+        self.remember(id, |sent| sent.upload = upload);
     }
 
     fn sent(&self, id: &str) -> Sent {

@@ -128,6 +128,20 @@ async fn a_reply_has_something_to_show_however_much_or_little_there_is() {
 }
 
 #[tokio::test]
+async fn where_slack_takes_no_file_a_long_answer_is_cut_and_says_so() {
+    let elsewhere = r#"{"ok":true,"upload_url":"https://evil.example.com/x","file_id":"F1"}"#;
+    for refusal in [(200, "", r#"{"ok":false,"error":"missing_scope"}"#), (200, "", elsewhere)] {
+        let slack = FakeSlack::start(&[refusal]).await;
+        let reply = without_url(slack.reply(&"word ".repeat(100_000)));
+        slack.replies(Some("xoxb-1")).send(reply).await.unwrap();
+        let paths = slack.paths();
+        assert_eq!(paths[0], "/api/files.getUploadURLExternal");
+        assert_eq!(paths[1..], ["/api/chat.postMessage"; 5]);
+        assert!(slack.body(5)["text"].as_str().unwrap().contains("was cut"));
+    }
+}
+
+#[tokio::test]
 async fn options_that_cannot_be_used_are_refused() {
     let with_api = |api_url: &str| SlackWeb::new(WebOptions { api_url: api_url.into(), ..WebOptions::default() });
     assert!(matches!(with_api("slack.com"), Err(SetupError::ApiUrl(_))));

@@ -87,6 +87,20 @@ pub(super) async fn to_method(request: RequestBuilder, method: &str) -> Result<V
     }
 }
 
+/// Sends a file's bytes, which is answered in no particular words.
+pub(super) async fn to_upload(request: RequestBuilder) -> Result<(), Refused> {
+    let refused = |error| match error {
+        Error::Retry { reason, retry_after } => Refused::ForNow { reason, retry_after },
+        Error::Undeliverable { reason } => Refused::ForGood { code: reason },
+    };
+    let (status, retry_after, _) = send(request, "the upload").await.map_err(refused)?;
+    match passing(status, retry_after, None) {
+        Some(error) => Err(refused(error)),
+        None if status.is_success() => Ok(()),
+        None => Err(Refused::ForGood { code: format!("status {}", status.as_u16()) }),
+    }
+}
+
 fn hint(code: &str) -> &'static str {
     match code {
         "not_in_channel" | "channel_not_found" => " (invite the app to the channel)",

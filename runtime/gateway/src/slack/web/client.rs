@@ -6,7 +6,7 @@ use std::{
 };
 
 use greenroom_contract::port::reply::Error;
-use reqwest::{Client, Url, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Url, header::CONTENT_TYPE, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -20,6 +20,7 @@ use super::{
 
 /// How long one call may take.
 const DEADLINE: Duration = Duration::from_secs(10);
+const FORM: &str = "application/x-www-form-urlencoded";
 /// A wait as short as this is waited for; a longer one is for whoever called.
 const SHORT: Duration = Duration::from_millis(1500);
 
@@ -85,6 +86,35 @@ impl SlackWeb {
         channel: Option<&str>,
         body: &Value,
     ) -> Result<Value, Refused> {
+        self.ask(method, team, channel, |request| request.json(body)).await
+    }
+
+    /// Calls a method that takes no JSON.
+    pub(crate) async fn call_by_form(
+        &self,
+        method: &'static str,
+        team: Option<&str>,
+        channel: Option<&str>,
+        fields: &[(&str, String)],
+    ) -> Result<Value, Refused> {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.ask(method, team, channel, |request| request.header(CONTENT_TYPE, FORM).body(form)).await
+    }
+
+    /// Sends the bytes of a file to the address that Slack named for them.
+    pub(crate) async fn upload(&self, address: &str, bytes: Vec<u8>) -> Result<(), Refused> {
+        let url = self.hosts.check_named_by_slack(address).map_err(|why| Refused::ForGood { code: why.to_owned() })?;
+        let request = self.client.post(url).header(CONTENT_TYPE, "application/octet-stream").body(bytes);
+        answer::to_upload(request).await
+    }
+
+    async fn ask(
+        &self,
+        method: &'static str,
+        team: Option<&str>,
+        channel: Option<&str>,
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Value, Refused> {
         let Some(token) = self.token(team) else {
             return Err(Refused::ForGood { code: "SLACK_BOT_TOKEN is not set".to_owned() });
         };
@@ -99,7 +129,7 @@ impl SlackWeb {
             self.lock().posted(place, method, channel, Instant::now());
         }
         let url = format!("{}/{method}", self.options.api_url);
-        let request = self.client.post(url).bearer_auth(token.expose_secret()).json(body);
+        let request = with(self.client.post(url).bearer_auth(token.expose_secret()));
         let answered = answer::to_method(request, method).await;
         if let Err(Refused::ForNow { retry_after: Some(wait), .. }) = &answered {
             self.lock().told(place, method, *wait, Instant::now());
