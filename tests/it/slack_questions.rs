@@ -95,6 +95,11 @@ impl Stand {
         .await
     }
 
+    /// All places of a way; on servers, where each takes ten seconds and the way is the same, every other one.
+    fn some_of<T>(&self, places: impl IntoIterator<Item = T>) -> Vec<T> {
+        places.into_iter().step_by(if self.backends.is_some() { 2 } else { 1 }).collect()
+    }
+
     async fn questions(&self, node: &Node, status: &str) -> Vec<Value> {
         let list = node.get(&format!("/v1/clarifications?status={status}")).await.expect(200).json;
         list["items"].as_array().cloned().unwrap_or_default()
@@ -222,7 +227,7 @@ async fn ends_well(stand: &Stand, node: Node, place: &str, calls: usize) {
 
 async fn killed_before_the_card_stands_nothing_is_lost(mut stand: Stand) {
     // Between a post and its being written down nobody can know of it: then there are two, and both work.
-    for (place, cards) in [
+    for (place, cards) in stand.some_of([
         ("before door 1 slack", 1),
         ("after door 1 slack", 1),
         ("after inbox 1 clerk", 1),
@@ -233,7 +238,7 @@ async fn killed_before_the_card_stands_nothing_is_lost(mut stand: Stand) {
         ("before card 1", 2),
         ("after card 1", 1),
         ("after reply 1 slack", 1),
-    ] {
+    ]) {
         let node = stand.launch().start().await;
         let node = dies(&stand, node, place, async |node| {
             stand.mention(node).await;
@@ -259,7 +264,7 @@ async fn killed_before_the_card_stands_nothing_is_lost(mut stand: Stand) {
 async fn killed_after_the_click_nothing_is_lost(mut stand: Stand) {
     // Slack has no key by which it would know an answer that it has already: what was posted and not marked is posted again.
     // A call of the model that was in flight is made again.
-    for (place, answers, calls) in [
+    for (place, answers, calls) in stand.some_of([
         ("before answer 1", 1, 2),
         ("after answer 1", 1, 2),
         ("before reply 1 slack", 1, 3),
@@ -271,7 +276,7 @@ async fn killed_after_the_click_nothing_is_lost(mut stand: Stand) {
         ("after commit 1 succeeded", 1, 2),
         ("before reply 2 slack", 1, 2),
         ("after reply 2 slack", 2, 2),
-    ] {
+    ]) {
         let node = stand.launch().start().await;
         stand.mention(&node).await;
         let (n, card) = stand.card().await;
