@@ -195,13 +195,15 @@ async fn bury(conn: &mut PgConnection, id: i64, reason: &Failure, now: Now) -> J
 }
 
 pub(super) async fn redrive(store: &PostgresState) -> Result<u64> {
+    // Their tries count anew, from one, because they have failed: the first try may come before its queue is bound again.
     // Inboxes take the same rows: both go by the order of ids.
     const SQL: &str = "WITH rows AS MATERIALIZED ( \
              SELECT id FROM outbox WHERE published \
              UNION ALL SELECT id FROM outbox WHERE NOT published AND kind = 'event' AND attempts > 0 \
                  AND available_at > now_ms($1)), \
          held AS MATERIALIZED (SELECT o.id FROM outbox o JOIN rows ON rows.id = o.id ORDER BY o.id FOR UPDATE OF o) \
-         UPDATE outbox o SET published = false, available_at = now_ms($1), lease_until = NULL \
+         UPDATE outbox o SET published = false, available_at = now_ms($1), lease_until = NULL, \
+             attempts = least(o.attempts, 1) \
          FROM held WHERE o.id = held.id";
     let call = calling::<u64, _>(move |conn, now| {
         Box::pin(async move { Ok(sqlx::query(SQL).bind(now).execute(conn).await?.rows_affected()) })

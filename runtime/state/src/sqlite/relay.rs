@@ -183,7 +183,8 @@ fn bury(conn: &Connection, id: i64, reason: &Failure, now: i64) -> Job<()> {
 }
 
 pub(super) async fn redrive(store: &SqliteState) -> Result<u64> {
-    const SQL: &str = "UPDATE outbox SET published = 0, available_at = ?1, lease_until = NULL \
+    // Their tries count anew, from one, because they have failed: the first try may come before its queue is bound again.
+    const SQL: &str = "UPDATE outbox SET published = 0, available_at = ?1, lease_until = NULL, attempts = min(attempts, 1) \
          WHERE published = 1 OR kind = 'event' AND attempts > 0 AND available_at > ?1";
     let now = store.now();
     store.write(move |conn| Ok(run(conn, SQL, [now])? as u64)).await

@@ -139,7 +139,10 @@ pub async fn what_is_written_behind_others_goes_by_its_writers_relay(stage: Stag
     assert_eq!(first.len(), 1, "the second is another relay's");
     stage.settle(&first, OutboxOutcome::Retry { after: secs(1), reason: "the bus is away".to_owned() }).await;
     assert!(claim(&a).await.is_empty() && !submit(&a, 3).await);
-    // At once where the bus is there again.
+    stage.clock.advance(secs(1));
+    let first = claim(&b).await;
+    stage.settle(&first, OutboxOutcome::Retry { after: secs(30), reason: "the bus is away".to_owned() }).await;
+    // At once where the bus is there again, as if it had failed once.
     stage.state.redrive_outbox().await.unwrap();
     let first = claim(&b).await;
     assert_eq!((first.len(), first[0].attempts), (1, 1));
