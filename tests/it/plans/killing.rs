@@ -19,7 +19,7 @@ const SOON: Duration = wait::PATIENCE;
 /// More places than a deed has in one run.
 const MOST: u32 = 80;
 /// Model calls of a run: six steps, of which one asks a person and goes on.
-const CALLS: usize = 7;
+pub(super) const CALLS: usize = 7;
 
 on_both! {
     a_plan_survives_kills_at_every_boundary_of_its_journal
@@ -34,7 +34,7 @@ async fn a_plan_survives_kills_on_the_way_of_its_events(stand: Stand) {
     kill_everywhere(stand, &["claim", "inbox", "acknowledge", "publish", "mark", "call", "door"], 3).await;
 }
 
-fn plan() -> Value {
+pub(super) fn plan() -> Value {
     json!({ "steps": [
         { "agent": "scout", "task": "Find facts", "inputs": ["$task"], "output": "$facts" },
         { "agent": "scout", "task": "Find left", "inputs": ["$facts", "$task"], "output": "$left", "depends_on": [] },
@@ -45,7 +45,7 @@ fn plan() -> Value {
     ]})
 }
 
-fn answer(asked: &Asked) -> Reply {
+pub(super) fn answer(asked: &Asked) -> Reply {
     match (asked.question().starts_with("Judge"), asked.turn()) {
         (true, 0) => Reply::tool("ask_human", json!({ "question": "Good?", "options": ["good", "bad"] })),
         (true, _) => Reply::text(format!("They say {}.", asked.tool_results().join(", "))),
@@ -161,7 +161,7 @@ fn about(asked: &Asked, name: &str) -> bool {
 }
 
 /// Asks for the run, again if need be, and answers what it asks. `None` where the node does not answer.
-async fn step(node: &Node, name: &str) -> Option<Value> {
+pub(super) async fn step(node: &Node, name: &str) -> Option<Value> {
     let task = json!({ "agent": "lead", "task": name, "approve": true, "plan": plan() });
     let request = node.request("POST", "/v1/tasks").header("idempotency-key", name).json(&task);
     let taken = http::try_send(request).await.ok().filter(|taken| taken.status == 202)?;

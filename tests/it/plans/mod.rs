@@ -4,5 +4,6 @@ mod crowd;
 mod ground;
 mod keeping;
 mod killing;
+mod outliving;
 mod planning;
 mod running;
