@@ -12,8 +12,8 @@ use greenroom_contract::{
 use tokio::runtime::Handle;
 
 use crate::{
-    allowance::Allowance, caretaker::Lease, ends::Ends, outbox::Outbox, porter::Dormitory, sorter::Sorting,
-    supervisor::Breaker, watchdog::Watchdog,
+    allowance::Allowance, caretaker::Lease, ends::Ends, orchestrator::Who, outbox::Outbox, porter::Dormitory,
+    sorter::Sorting, supervisor::Breaker, watchdog::Watchdog,
 };
 
 /// The outside world of every actor of a node. Cheap to clone.
@@ -54,6 +54,8 @@ pub struct Ports {
     pub storm: Breaker,
     /// What this node may spend on models.
     pub allowance: Allowance,
+    /// Which agents there are, wherever they run.
+    pub who: Arc<Who>,
 }
 
 /// Fits an agent out. Implemented by the node, which knows the providers.

@@ -6,7 +6,7 @@ use greenroom_contract::{
     call::CallResult,
     clarification::Clarification,
     execution::Failure,
-    port::state::{Decided, Decision, Error, StaleCall},
+    port::state::{Decided, Decision, Error, Escalated, StaleCall},
     status::{ClarificationStatus, ExecutionStatus},
 };
 
@@ -21,7 +21,7 @@ const LATE: &str = "timed_out";
 /// Who answers where nobody did.
 const NOBODY: &str = "nobody, in time";
 
-/// The duty as a service of the node: an open question past its time gets its default answer, or ends without one; either
+/// The duty as a service of the node: an open question past its time is put to others, if its agent's file says so, or gets its default answer, or ends without one; either
 /// way its execution goes on. A call of another agent that is late ends as `timed_out`, and its execution is cancelled; so is
 /// one whose caller has ended. Every orchestrator has it; of several that are at it, the first counts.
 pub fn deadlines(ports: Arc<Ports>) -> ChildSpec {
@@ -43,6 +43,21 @@ pub fn deadlines(ports: Arc<Ports>) -> ChildSpec {
 async fn end_overdue(ports: &Ports) -> Result<(), Error> {
     for asked in ports.state.overdue(BATCH).await? {
         let (id, trace_id) = (asked.id, asked.trace_id);
+        if let Some(escalated) = escalated(&asked) {
+            match ports.state.escalate(id, escalated).await {
+                Ok(true) => {
+                    tracing::warn!(%trace_id, clarification_id = %id, agent = %asked.agent, "A question was escalated.");
+                    ports.outbox.ring();
+                }
+                // Somebody was first.
+                Ok(false) => {}
+                Err(error @ Error::Unavailable { .. }) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, %trace_id, clarification_id = %id, "A question cannot be escalated.")
+                }
+            }
+            continue;
+        }
         match ports.state.decide(id, too_late(&asked)).await {
             Ok(Decided::Now(_)) => {
                 tracing::info!(%trace_id, clarification_id = %id, agent = %asked.agent, "Nobody answered a question in time.");
@@ -78,6 +93,12 @@ async fn end_stale_calls(ports: &Ports) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn escalated(asked: &Clarification) -> Option<Escalated> {
+    let (question, expired_at) = (asked.question.escalated()?, asked.expires_at?);
+    let outbox = clarify::escalation(asked, &question).into_iter().collect();
+    Some(Escalated { expired_at, question, reply_to: asked.reply_to.clone(), outbox })
 }
 
 fn too_late(asked: &Clarification) -> Decision {

@@ -21,6 +21,6 @@ mod words;
 pub use heard::{FORGOTTEN, UNHEARD};
 pub use presence::presence;
 pub use scout::scout;
-pub(crate) use table::view as node_view;
 pub use table::{Cluster, Face};
+pub(crate) use table::{NODE_UNHEARD, view as node_view};
 pub(crate) use words::Verb as NodeVerb;

@@ -21,6 +21,9 @@ use super::{
     heard::{Branch, Heard, UNHEARD},
 };
 
+/// The code of an agent whose node is not heard any more.
+pub(crate) const NODE_UNHEARD: &str = "node_unheard";
+
 /// What a node says of itself in each broadcast.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Face {
@@ -90,17 +93,18 @@ impl Cluster {
         let mut heard = self.heard();
         let mut agents = Vec::new();
         for branch in heard.nodes(now) {
-            let reachable = branch.is_reachable(now);
-            agents.extend(branch.agents.values().cloned().map(|mut agent| {
-                if !reachable {
-                    agent.status = AgentStatus::Unavailable;
-                    let why = format!("node {} has not been heard for {} s", branch.face.node, UNHEARD.as_secs());
-                    agent.reason = Some(Failure::new("node_unheard", why));
-                }
-                agent
-            }));
+            agents.extend(branch.agents.values().cloned().map(|agent| shown(branch, agent, now)));
         }
         agents
+    }
+
+    /// An agent as the other nodes show it that run it. One of a node that is not heard any more is shown as unavailable.
+    pub(crate) fn agent(&self, name: &AgentId) -> Vec<AgentView> {
+        let now = Instant::now();
+        let mut heard = self.heard();
+        let views =
+            heard.nodes(now).filter_map(|branch| branch.agents.get(name).cloned().map(|view| shown(branch, view, now)));
+        views.collect()
     }
 
     /// The other nodes that run an agent and are heard.
@@ -142,6 +146,15 @@ impl Seen {
         });
         NodeTree { node: face.node, roles: face.roles, reachable, version, root }
     }
+}
+
+fn shown(branch: &Branch, mut agent: AgentView, now: Instant) -> AgentView {
+    if !branch.is_reachable(now) {
+        agent.status = AgentStatus::Unavailable;
+        let why = format!("node {} has not been heard for {} s", branch.face.node, UNHEARD.as_secs());
+        agent.reason = Some(Failure::new(NODE_UNHEARD, why));
+    }
+    agent
 }
 
 fn branch_view(branch: &Branch, now: Instant) -> NodeView {

@@ -1,8 +1,9 @@
 //! Questions to people: how they are put, and what an answer makes of the step that asked. Pure.
 
+use greenroom_config::spec::{Clarifications, OnExpiry};
 use greenroom_contract::{
     AgentId, ClarificationId, Event, EventId, MicroUsd, ReplyTo,
-    clarification::{Clarification, Question},
+    clarification::{Clarification, Escalation, Question},
     execution::Claimed,
     port::{
         state::{Asked, Outgoing},
@@ -33,6 +34,17 @@ pub(super) fn outcome_unknown(name: &str, how: &str) -> Question {
 pub(super) fn budget_spent(why: &str, more: MicroUsd) -> Question {
     let guidance = format!("The budget does not reach: {why}. May this execution spend {more} more?");
     Question { category: Category::UserVerification, ..Question::input(guidance) }
+}
+
+/// A question as the agent's file wants its questions: who may answer, until when, and what counts when nobody does.
+pub(super) fn under_rules(rules: &Clarifications, question: Question) -> Question {
+    let expires = rules.expires.map(|expires| expires.0.as_secs().max(1));
+    let expires_in_s = question.expires_in_s.into_iter().chain(expires).min();
+    let default = question.default.filter(|_| rules.on_expiry != OnExpiry::Fail);
+    let escalate = rules.escalate.as_ref().filter(|_| rules.on_expiry == OnExpiry::Escalate);
+    let escalation = escalate.map(|to| Escalation { to: to.to.clone(), within_s: to.within.0.as_secs().max(1) });
+    let approvers = if question.approvers.is_empty() { rules.approvers.clone() } else { question.approvers };
+    Question { expires_in_s, default, escalation, approvers, ..question }
 }
 
 /// May a tool be called with these arguments? `None` if they are too long: nobody allows what nobody can see.
@@ -72,6 +84,7 @@ pub(super) fn announcement(claimed: &Claimed, id: ClarificationId, asked: &Asked
         "category": asked.question.category,
         "user_guidance": asked.question.user_guidance,
         "options": asked.question.options,
+        "approvers": asked.question.approvers,
         "expires_in_s": asked.question.expires_in_s,
     });
     let topic = format!("{TOPIC}.asked.{}", claimed.agent);
@@ -79,6 +92,27 @@ pub(super) fn announcement(claimed: &Claimed, id: ClarificationId, asked: &Asked
     event.event_id = EventId::derived(&["asked", &id.to_string()]);
     event.correlation_id = Some(claimed.event.event_id.to_string());
     event.conversation.clone_from(&claimed.event.conversation);
+    Some(Outgoing::Event { event, mandatory: false })
+}
+
+/// That others may answer a question now, for whoever listens; not if it came of such news itself.
+pub(crate) fn escalation(asked: &Clarification, question: &Question) -> Option<Outgoing> {
+    if asked.event_type.starts_with(TOPIC) {
+        return None;
+    }
+    let payload = json!({
+        "clarification_id": asked.id,
+        "execution_id": asked.execution_id,
+        "agent": asked.agent,
+        "purpose": asked.purpose,
+        "user_guidance": question.user_guidance,
+        "options": question.options,
+        "approvers": question.approvers,
+        "expires_in_s": question.expires_in_s,
+    });
+    let topic = format!("{TOPIC}.escalated.{}", asked.agent);
+    let mut event = Event::new(topic, "clarifications", asked.trace_id, payload);
+    event.event_id = EventId::derived(&["escalated", &asked.id.to_string()]);
     Some(Outgoing::Event { event, mandatory: false })
 }
 
@@ -144,5 +178,25 @@ pub(crate) fn ending(asked: &Clarification, answer: Option<&Value>) -> (StepStat
             said(Answer::text("It was done, a person says; what it returned is not known."))
         }
         (Purpose::OutcomeUnknown, _) => said(Answer::error("It was not done, a person says, and shall not be.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_are_put_under_the_rules_of_their_agent() {
+        let rules = |more: Value| serde_json::from_value::<Clarifications>(more).unwrap();
+        let asked = || Question { default: Some(json!("yes")), expires_in_s: Some(600), ..Question::input("?") };
+        assert_eq!(under_rules(&rules(json!({})), asked()), asked());
+        let strict = rules(json!({ "approvers": ["ann"], "expires": "1m", "on_expiry": "fail" }));
+        let put = under_rules(&strict, asked());
+        assert_eq!((put.expires_in_s, put.default, put.approvers), (Some(60), None, vec!["ann".to_owned()]));
+        let escalate =
+            json!({ "on_expiry": "escalate", "expires": "1h", "escalate": { "to": ["boss"], "within": "2h" } });
+        let put = under_rules(&rules(escalate), Question { approvers: vec!["own".into()], ..asked() });
+        assert_eq!((put.expires_in_s, put.approvers), (Some(600), vec!["own".to_owned()]));
+        assert_eq!(put.escalation, Some(Escalation { to: vec!["boss".into()], within_s: 7200 }));
     }
 }

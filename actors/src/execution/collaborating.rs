@@ -1,12 +1,17 @@
 //! What a coordinator needs of its context: notes of what it saw, questions of its own, and what people see of its run.
 
+use std::sync::Arc;
+
 use greenroom_config::AgentSpec;
 use greenroom_contract::{
     AgentId, Event, MicroUsd, PlanRunId,
     clarification::Question,
     execution::{Claimed, Effect, StepKind},
     plan::{NewPlanRun, PlanRun},
-    port::state::{Asked, Conclusion, Outgoing},
+    port::{
+        operator::AgentView,
+        state::{Asked, Conclusion, Outgoing},
+    },
     status::{Purpose, StepStatus},
 };
 use jiff::Timestamp;
@@ -66,6 +71,26 @@ impl Context {
     /// Whether the next step is a note that was written before a restart.
     pub(crate) fn is_noted(&self) -> bool {
         self.journal.ahead(StepKind::Note).is_some_and(|(_, ended)| ended)
+    }
+
+    /// Whether a run before a restart came further than this.
+    pub(crate) fn is_replaying(&self) -> bool {
+        self.journal.is_replaying()
+    }
+
+    /// Whether a run before a restart has asked people here, under this name.
+    pub(crate) fn has_asked_people(&self, name: &str) -> bool {
+        self.journal.ahead(StepKind::Ask).is_some_and(|(asked, _)| asked == name)
+    }
+
+    /// An agent as every node shows it that runs it; `None` where nobody can be asked.
+    pub(crate) fn views_of(&self, agent: &AgentId) -> Option<Vec<AgentView>> {
+        self.ports.who.views(agent)
+    }
+
+    /// An agent's definition in the folder.
+    pub(crate) fn spec_of(&self, agent: &AgentId) -> Option<Arc<AgentSpec>> {
+        self.ports.who.spec(agent)
     }
 
     /// Notes what is seen of the world, and returns it; after a restart, what was seen then. `None` notes nothing.

@@ -79,6 +79,11 @@ impl Journal {
         Some((&step.name, step.status != StepStatus::Intended && step.result.is_some()))
     }
 
+    /// Whether anything of a run before a restart is still ahead.
+    pub(crate) fn is_replaying(&self) -> bool {
+        !self.replay.is_empty()
+    }
+
     /// The effect with which a step was made before a restart, if it is this one; `ahead` counts from the next.
     pub(crate) fn effect_before(&self, ahead: usize, kind: StepKind, name: &str) -> Option<Effect> {
         let step = self.replay.iter().find(|step| step.seq as usize == self.next as usize + ahead)?;

@@ -256,7 +256,11 @@ async fn wait(mut context: Context) -> Ending {
         Err(Trouble::Fenced) => return fenced(),
         Err(trouble) => return Ending::Crashed(Failure::new("wait_refused", format!("{trouble:?}"))),
     }
-    let (questions, calls) = (context.journal.take_asked(), context.journal.take_called());
+    let (mut questions, calls) = (context.journal.take_asked(), context.journal.take_called());
+    let rules = &context.kit.spec.clarifications;
+    for asked in &mut questions {
+        asked.question = clarify::under_rules(rules, asked.question.clone());
+    }
     let event = &context.claimed.event;
     // Whoever began the work answers for it, also where an agent asks that another one has asked.
     let person = event.reply_to.as_ref().and_then(ReplyTo::person).cloned().map(ReplyTo::Slack);

@@ -32,6 +32,10 @@ impl Orchestrator {
         if by.trim().is_empty() || by.chars().count() > LONGEST_NAME {
             return Err(Error::Invalid { why: format!("who answers has a name of 1 to {LONGEST_NAME} characters") });
         }
+        if !asked.question.may_be_answered_by(&by) {
+            let who = asked.question.approvers.join(", ");
+            return Err(Error::Forbidden { why: format!("{by} may not answer this question; {who} may") });
+        }
         let answer = asked.question.read(&answer).map_err(|why| Error::Invalid { why })?;
         let status = ClarificationStatus::Answered;
         let decision = Decision {

@@ -12,7 +12,9 @@ mod reconcile;
 mod registry;
 mod rounds;
 mod schedules;
+mod who;
 
 pub use reconcile::NameTaken;
 pub use registry::Orchestrator;
 pub use rounds::rounds;
+pub use who::Who;

@@ -80,19 +80,19 @@ impl Orchestrator {
         roles: Roles,
         grace: Duration,
     ) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                ports,
-                agents,
-                vitals,
-                roles,
-                cluster: OnceLock::new(),
-                wanted: Notify::new(),
-                agenda: Notify::new(),
-                grace,
-                table: Mutex::default(),
-            }),
-        }
+        let inner = Arc::new(Inner {
+            ports,
+            agents,
+            vitals,
+            roles,
+            cluster: OnceLock::new(),
+            wanted: Notify::new(),
+            agenda: Notify::new(),
+            grace,
+            table: Mutex::default(),
+        });
+        inner.ports.who.is_known_by(&inner);
+        Self { inner }
     }
 
     /// Says whether the node takes work in: true once it is up, false as soon as it is told to stop.

@@ -15,7 +15,7 @@ use super::{
     asking::ask_model,
     digest::{Digests, Reader},
     planner::{self, Candidate, Planned, TRIES},
-    prompts, result,
+    prompts, readiness, result,
     rounds::{Open, Rounds},
     runner::{Action, Bounds, Event, Runner, Verdict},
     shown::Shown,
@@ -67,6 +67,9 @@ async fn collaborate(context: &mut Context) -> Result<Value, Trouble> {
     let mut runner = Runner::new(plan, inputs, &task.kept, bounds, now);
     let mut digests = Digests::new(settings.whole_up_to);
     runner.own_cost(context.own_cost().await?);
+    shown.show(context, &runner, &digests);
+    let left = seconds_until(shown.deadline_at(), now);
+    readiness::check(context, runner.plan(), runner.steps(), settings.when_not_ready, left).await?;
     context.has_begun();
     let ran = run(context, &mut runner, &mut shown, &mut digests).await;
     context.others_cost(runner.steps_cost());
@@ -155,7 +158,9 @@ async fn approve(
     shown: &mut Shown,
     now: Timestamp,
 ) -> Result<Timestamp, Trouble> {
-    let question = prompts::of_approval(&task.task, plan, seconds_until(shown.deadline_at(), now));
+    let permissions = readiness::permissions(context, plan);
+    let left = seconds_until(shown.deadline_at(), now);
+    let question = prompts::of_approval(task, plan, &permissions, left);
     let about = json!({ "plan": plan.digest() });
     let Some(answer) = context.ask_people(Purpose::Approval, "plan", &about, question).await? else {
         shown.awaiting_approval(context);

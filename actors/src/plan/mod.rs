@@ -8,7 +8,7 @@
 //! * `collaborate`: the behaviour, from the task to the result; `task`: what it is asked
 //! * `planner`: how a model makes a plan; `prompts`: what agents, models and people are told
 //! * `runner`: what is next, a pure decision; `outcome`: what a step came to; `rounds`: in which order ends are learned
-//! * `asking`: the run's own model calls
+//! * `readiness`: is everybody there, before the first step? `asking`: the run's own model calls
 //! * `digest`: long outputs, told by a summary; `result`: what the run comes to
 //! * `shown`: what people see of a run; `news`: what is told of it
 
@@ -19,6 +19,7 @@ mod news;
 mod outcome;
 mod planner;
 mod prompts;
+mod readiness;
 mod result;
 mod rounds;
 mod runner;

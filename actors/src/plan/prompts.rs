@@ -4,7 +4,7 @@ use greenroom_config::AgentSpec;
 use greenroom_contract::{
     clarification::Question,
     execution::Failure,
-    plan::{Plan, PlanStep, Values},
+    plan::{Plan, PlanStep, Task, Values},
     port::llm::{Message, OutputForm, Request, Role},
     status::Category,
 };
@@ -148,8 +148,8 @@ fn ask(spec: &AgentSpec, system: String, asked: String, output: Option<OutputFor
 }
 
 /// May this plan be carried out?
-pub(super) fn of_approval(task: &str, plan: &Plan, expires_in_s: u64) -> Question {
-    let mut guidance = format!("May this plan be carried out?\nTask: {}", cut(task, LONGEST_TASK_SHOWN));
+pub(super) fn of_approval(task: &Task, plan: &Plan, permissions: &[String], expires_in_s: u64) -> Question {
+    let mut guidance = format!("May this plan be carried out?\nTask: {}", cut(&task.task, LONGEST_TASK_SHOWN));
     for (place, step) in plan.steps.iter().enumerate() {
         let task = cut(&step.task, LONGEST_TASK_SHOWN);
         guidance.push_str(&format!("\n{}. {}: {task} → {}", place + 1, step.agent, step.output));
@@ -157,8 +157,28 @@ pub(super) fn of_approval(task: &str, plan: &Plan, expires_in_s: u64) -> Questio
             guidance.push_str(&format!(" (if {})", cut(condition, LONGEST_TASK_SHOWN)));
         }
     }
-    let expires_in_s = Some(expires_in_s);
-    Question { category: Category::UserVerification, expires_in_s, ..Question::input(guidance) }
+    if !permissions.is_empty() {
+        let needed = permissions.join("; ");
+        guidance.push_str(&format!(
+            "\nOn the way a permission is asked for each call of {needed}: with its arguments, once they are known."
+        ));
+    }
+    let (expires_in_s, approvers) = (Some(expires_in_s), task.approvers.clone());
+    Question { category: Category::UserVerification, expires_in_s, approvers, ..Question::input(guidance) }
+}
+
+/// The answers to what is missing.
+pub(super) const LOOK_AGAIN: &str = "look again";
+pub(super) const GO_ON: &str = "go on";
+
+/// What is to be done about what is missing before the plan begins?
+pub(super) fn of_readiness(missing: &str, expires_in_s: u64) -> Question {
+    let guidance = format!(
+        "Before the plan begins, this is missing: {}.\nSay `{LOOK_AGAIN}` when it is mended, `{GO_ON}` to begin all the same, `{FAIL}` to end \
+         the run.",
+        cut(missing, 4_000)
+    );
+    Question { expires_in_s: Some(expires_in_s), ..Question::choice(guidance, [LOOK_AGAIN, GO_ON, FAIL]) }
 }
 
 const RETRY: &str = "retry";

@@ -249,6 +249,7 @@ impl Bed {
             storm: Breaker::default(),
             signs: Arc::new(greenroom_contract::port::reply::NoSigns),
             allowance: Default::default(),
+            who: Default::default(),
         });
         let table = ports.table.clone();
         let (root, cell) =

@@ -18,9 +18,9 @@ use greenroom_contract::{
     port::memory::Memory,
     port::state::{
         Accepted, Arrival, Asked, Calls, Checkpoint, CheckpointKey, Claim, ClarificationFilter, Clarifications,
-        Conclusion, DeadLetterFilter, Decided, Decision, Error, ExecutionFilter, Finish, NewDeadLetter, NodeLease,
-        OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved, Result, Spent,
-        StaleCall, State, Submission, Submitted, Swept, Wait,
+        Conclusion, DeadLetterFilter, Decided, Decision, Error, Escalated, ExecutionFilter, Finish, NewDeadLetter,
+        NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved, Result,
+        Spent, StaleCall, State, Submission, Submitted, Swept, Wait,
     },
 };
 use jiff::Timestamp;
@@ -315,6 +315,10 @@ impl Clarifications for Store {
     }
 
     fn decide(&self, _: ClarificationId, _: Decision) -> BoxFuture<'_, Result<Decided>> {
+        unasked()
+    }
+
+    fn escalate(&self, _: ClarificationId, _: Escalated) -> BoxFuture<'_, Result<bool>> {
         unasked()
     }
 

@@ -4,6 +4,7 @@
 //! JSON Schema, so that misspelt keys and wrong kinds are found all at once; only then is it deserialised, and `rules`
 //! (with `tools`) checks what no schema can say. `folder` finds the files and remembers what it has read.
 
+mod clarifications;
 mod collaboration;
 mod cron;
 mod definition;

@@ -20,6 +20,7 @@ pub(super) fn check(spec: &AgentSpec, root: &Node, problems: &mut Vec<Problem>) 
     rules.subscriptions();
     super::tools::check(&mut rules);
     super::collaboration::check(&mut rules);
+    super::clarifications::check(&mut rules);
     rules.limits();
     rules.supervision();
     rules.warnings

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Collaboration, Conversation, Limits, LlmConfig, Supervision, ToolConfig};
+use super::{Clarifications, Collaboration, Conversation, Limits, LlmConfig, Supervision, ToolConfig};
 use crate::HumanDuration;
 
 /// One agent, as its YAML file defines it.
@@ -45,6 +45,10 @@ pub struct AgentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(dive)]
     pub collaboration: Option<Collaboration>,
+    /// Who answers its questions, and what happens when nobody does.
+    #[serde(default, skip_serializing_if = "Clarifications::is_default")]
+    #[garde(dive)]
+    pub clarifications: Clarifications,
     /// Topics that wake it; `*` stands for one word, `#` for any number. `agent.input.{name}` always does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(length(max = 100))]

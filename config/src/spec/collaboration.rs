@@ -24,6 +24,10 @@ pub struct Collaboration {
     #[serde(default)]
     #[garde(skip)]
     pub approve: Approve,
+    /// What to do when agents of a plan are not there, or tools of theirs are down, before its first step.
+    #[serde(default)]
+    #[garde(skip)]
+    pub when_not_ready: NotReady,
     /// Plans for the model to learn from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(length(max = 10))]
@@ -92,6 +96,19 @@ pub enum Approve {
     Never,
     /// Yes: the run waits until somebody has, for exactly this plan.
     Always,
+}
+
+/// What to do when what a plan needs is not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NotReady {
+    /// A person is asked whether to look again, to begin all the same, or to end the run.
+    #[default]
+    Ask,
+    /// The run fails, with what is missing.
+    Fail,
+    /// Begin all the same: steps wait for their agents.
+    GoOn,
 }
 
 /// What the result of a run is made of.

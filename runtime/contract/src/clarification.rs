@@ -33,6 +33,24 @@ pub struct Question {
     /// In how many seconds it is too late to answer; absent is never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u64>,
+    /// Who may answer, by the names under which doors know them; empty: whoever the door lets in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<String>,
+    /// Who may answer besides when nobody has in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<Escalation>,
+    /// Whether that has come to pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub escalated: bool,
+}
+
+/// Who may answer a question that nobody has answered in time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalation {
+    /// Who, besides those who could before.
+    pub to: Vec<String>,
+    /// How many seconds they have.
+    pub within_s: u64,
 }
 
 impl Question {
@@ -44,7 +62,27 @@ impl Question {
             options: Vec::new(),
             default: None,
             expires_in_s: None,
+            approvers: Vec::new(),
+            escalation: None,
+            escalated: false,
         }
+    }
+
+    /// Whether somebody may answer. Names are compared whatever their case.
+    pub fn may_be_answered_by(&self, who: &str) -> bool {
+        let who = who.trim().to_lowercase();
+        self.approvers.is_empty() || self.approvers.iter().any(|approver| approver.trim().to_lowercase() == who)
+    }
+
+    /// The question as it goes on when nobody has answered in time, if others are to be asked then: once.
+    pub fn escalated(&self) -> Option<Self> {
+        let Escalation { to, within_s } = self.escalation.clone()?;
+        // Who could answer before still can. A question that everybody may answer stays one.
+        let approvers = match self.approvers.is_empty() {
+            true => Vec::new(),
+            false => self.approvers.iter().cloned().chain(to).collect(),
+        };
+        Some(Self { approvers, escalation: None, escalated: true, expires_in_s: Some(within_s), ..self.clone() })
     }
 
     /// A question with options.
@@ -172,6 +210,19 @@ mod tests {
         assert_eq!(read(Category::Input, json!(" 42 ")), Ok(json!("42")));
         assert_eq!(read(Category::Input, json!(42)), Ok(json!("42")));
         assert_eq!(read(Category::Custom, json!({ "a": [1] })), Ok(json!({ "a": [1] })));
+    }
+
+    #[test]
+    fn only_approvers_may_answer_and_others_too_when_they_have_not() {
+        let open = Question::input("?");
+        assert!(open.may_be_answered_by("anybody") && open.escalated().is_none());
+        let escalation = Some(Escalation { to: vec!["boss".into()], within_s: 60 });
+        let asked = Question { approvers: vec!["Ann".into()], escalation, ..open };
+        let may = |question: &Question| ["ann", "boss", "eve"].map(|who| question.may_be_answered_by(who));
+        assert_eq!(may(&asked), [true, false, false]);
+        let later = asked.escalated().unwrap();
+        assert_eq!((may(&later), later.expires_in_s, later.escalated), ([true, true, false], Some(60), true));
+        assert!(later.escalated().is_none(), "once");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use greenroom_contract::{
     AgentId, ClarificationId, ExecutionId, ReplyTo, TraceId,
     clarification::{Card, Clarification, MOST_CARDS, Question},
-    clock::from_millis,
+    clock::{from_millis, to_millis},
     execution::Fence,
-    port::state::{Asked, Decision, Outgoing, Result, Wait},
+    port::state::{Asked, Decision, Escalated, Outgoing, Result, Wait},
     status::{ClarificationStatus, Purpose, StepStatus},
 };
 
@@ -120,6 +120,23 @@ impl NewDecision {
             result: codec::encode_json(&result).map_err(corrupt("a step's result"))?,
             outbox: rows(outbox)?,
         })
+    }
+}
+
+/// A question that goes on as another, ready to be written.
+pub(crate) struct NewEscalation {
+    pub(crate) expired_at: i64,
+    pub(crate) question: NewQuestion,
+    pub(crate) outbox: Vec<NewRow>,
+}
+
+impl NewEscalation {
+    pub(crate) fn prepare(escalated: Escalated) -> Result<Self> {
+        let Escalated { expired_at, question, reply_to, outbox } = escalated;
+        // Its step and purpose stay as they are.
+        let asked = Asked { seq: 0, purpose: Purpose::Tool, question };
+        let question = NewQuestion::prepare(asked, reply_to)?;
+        Ok(Self { expired_at: to_millis(expired_at), question, outbox: rows(outbox)? })
     }
 }
 

@@ -5,5 +5,6 @@ mod ground;
 mod keeping;
 mod killing;
 mod outliving;
+mod people;
 mod planning;
 mod running;

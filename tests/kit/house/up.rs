@@ -85,6 +85,7 @@ impl House {
             storm: Breaker::default(),
             signs: Arc::new(greenroom_contract::port::reply::NoSigns),
             allowance: Allowance::new(world.per_day, MicroUsd::default(), world.clock.now()),
+            who: Default::default(),
         });
         let started = async {
             ports.state.heartbeat(&ports.node, LEASE).await.map_err(|error| error.to_string())?;

@@ -28,6 +28,9 @@ pub struct Task {
     /// Whether a person has to allow the plan. A coordinator whose file wants that asks in any case.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approve: bool,
+    /// Who may allow the plan; empty: whom its coordinator's file names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<String>,
     /// How long the run may take, if that is less than its coordinator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<HumanDuration>,

@@ -34,6 +34,12 @@ pub enum Error {
         /// Why, for a person.
         why: String,
     },
+    /// Whoever asks for it may not have it done.
+    #[error("{why}")]
+    Forbidden {
+        /// Why, for a person.
+        why: String,
+    },
     /// The request is understood and makes no sense.
     #[error("{why}")]
     Invalid {

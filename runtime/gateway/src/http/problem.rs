@@ -156,6 +156,9 @@ impl From<operator::Error> for Problem {
         match error {
             operator::Error::NotFound { what } => Self::not_found(what),
             operator::Error::Conflict { why } => Self::conflict(why),
+            operator::Error::Forbidden { why } => {
+                Self::new(StatusCode::FORBIDDEN, "forbidden", "You may not do this", why)
+            }
             operator::Error::Invalid { why } => Self::invalid(why),
             operator::Error::Unavailable { why } => Self::unavailable(why),
             operator::Error::Unanswered { why } => {

@@ -41,6 +41,8 @@ pub(super) struct Request {
     #[serde(default)]
     approve: bool,
     #[serde(default)]
+    approvers: Vec<String>,
+    #[serde(default)]
     deadline: Option<HumanDuration>,
     #[serde(default)]
     max_cost_usd: Option<f64>,
@@ -66,6 +68,7 @@ pub(super) async fn start(
         inputs,
         plan,
         approve,
+        approvers,
         deadline,
         max_cost_usd,
         structured_output_schema,
@@ -79,6 +82,7 @@ pub(super) async fn start(
             inputs,
             plan,
             approve,
+            approvers,
             deadline,
             max_cost_usd,
             structured_output_schema,

@@ -6,7 +6,7 @@ use greenroom_contract::{
     clarification::{Card, Clarification, Question},
     execution::Fence,
     page::{Page, PageRequest},
-    port::state::{ClarificationFilter, Clarifications, Decided, Decision, Result, Wait},
+    port::state::{ClarificationFilter, Clarifications, Decided, Decision, Escalated, Result, Wait},
     status::{ClarificationStatus, ExecutionStatus, Purpose},
 };
 use jiff::Timestamp;
@@ -48,6 +48,10 @@ impl Clarifications for FakeState {
     }
 
     fn decide(&self, _: ClarificationId, _: Decision) -> BoxFuture<'_, Result<Decided>> {
+        unimplemented!()
+    }
+
+    fn escalate(&self, _: ClarificationId, _: Escalated) -> BoxFuture<'_, Result<bool>> {
         unimplemented!()
     }
 

@@ -112,6 +112,7 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
         storm: Breaker::default(),
         signs: Arc::clone(&signs) as _,
         allowance,
+        who: Arc::default(),
     };
     #[cfg(debug_assertions)]
     let ports = super::crash_points::around(ports, &env);

@@ -7,7 +7,7 @@ use greenroom_contract::{
     clarification::{Card, Clarification},
     execution::Fence,
     page::{Page, PageRequest},
-    port::state::{ClarificationFilter, Clarifications, Decided, Decision, Error, Result, Wait},
+    port::state::{ClarificationFilter, Clarifications, Decided, Decision, Error, Escalated, Result, Wait},
 };
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow};
 
@@ -21,7 +21,7 @@ use super::{
     store::PostgresState,
 };
 use crate::{
-    clarification::{COLUMNS, LIST, NewDecision, NewWait, RawClarification, cancelled, with_card},
+    clarification::{COLUMNS, LIST, NewDecision, NewEscalation, NewWait, RawClarification, cancelled, with_card},
     refusal::{int, no_step},
 };
 
@@ -47,6 +47,17 @@ impl Clarifications for PostgresState {
             let (counts, raw) = self.transaction(vec![key(id.as_bytes())], call).await?;
             let (_, decided) = raw.open();
             Ok(if counts { Decided::Now(decided) } else { Decided::Before(decided) })
+        })
+    }
+
+    fn escalate(&self, id: ClarificationId, escalated: Escalated) -> BoxFuture<'_, Result<bool>> {
+        Box::pin(async move {
+            let escalated = Arc::new(NewEscalation::prepare(escalated)?);
+            let call = calling::<bool, _>(move |conn, now| {
+                let escalated = Arc::clone(&escalated);
+                Box::pin(async move { escalate(conn, id, &escalated, now).await })
+            });
+            self.transaction(vec![key(id.as_bytes())], call).await
         })
     }
 
@@ -207,6 +218,26 @@ async fn decide(
         Some(found) => Ok((decided.is_some(), found)),
         None => Err(Error::NotFound { what: format!("clarification {id}") }.into()),
     }
+}
+
+async fn escalate(conn: &mut PgConnection, id: ClarificationId, escalated: &NewEscalation, now: Now) -> Job<bool> {
+    const ESCALATE: &str = "UPDATE clarifications SET question = $3, expires_at = now_ms($1) + $4 \
+         WHERE id = $2 AND status = 'open' AND expires_at = $5";
+    let done = sqlx::query(ESCALATE)
+        .bind(now)
+        .bind(id.as_bytes().as_slice())
+        .bind(escalated.question.body.clone().into_bytes())
+        .bind(escalated.question.expires_in_ms)
+        .bind(escalated.expired_at)
+        .execute(&mut *conn)
+        .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    for row in &escalated.outbox {
+        row::insert(row, conn, now).await?;
+    }
+    Ok(true)
 }
 
 async fn note(conn: &mut PgConnection, id: ClarificationId, card: &Card) -> Job<RawClarification> {

@@ -5,7 +5,7 @@ use greenroom_contract::{
     clarification::{Card, Clarification},
     execution::Fence,
     page::{Page, PageRequest},
-    port::state::{ClarificationFilter, Clarifications, Decided, Decision, Result, Wait},
+    port::state::{ClarificationFilter, Clarifications, Decided, Decision, Escalated, Result, Wait},
 };
 
 use super::tiered::Tiered;
@@ -17,6 +17,10 @@ impl Clarifications for Tiered {
 
     fn decide(&self, id: ClarificationId, decision: Decision) -> BoxFuture<'_, Result<Decided>> {
         self.durable.decide(id, decision)
+    }
+
+    fn escalate(&self, id: ClarificationId, escalated: Escalated) -> BoxFuture<'_, Result<bool>> {
+        self.durable.escalate(id, escalated)
     }
 
     fn clarification(&self, id: ClarificationId) -> BoxFuture<'_, Result<Option<Clarification>>> {

@@ -5,7 +5,7 @@ use greenroom_contract::{
     clarification::{Card, Clarification},
     execution::Fence,
     page::{Page, PageRequest},
-    port::state::{ClarificationFilter, Clarifications, Decided, Decision, Error, Result, Wait},
+    port::state::{ClarificationFilter, Clarifications, Decided, Decision, Error, Escalated, Result, Wait},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -18,7 +18,7 @@ use super::{
     store::SqliteState,
 };
 use crate::{
-    clarification::{COLUMNS, LIST, NewDecision, NewWait, RawClarification, cancelled, with_card},
+    clarification::{COLUMNS, LIST, NewDecision, NewEscalation, NewWait, RawClarification, cancelled, with_card},
     codec::Stored,
     refusal::no_step,
 };
@@ -37,6 +37,13 @@ impl Clarifications for SqliteState {
             let (counts, raw) = self.write(move |conn| decide(conn, id, &decision, now)).await?;
             let (_, decided) = raw.open();
             Ok(if counts { Decided::Now(decided) } else { Decided::Before(decided) })
+        })
+    }
+
+    fn escalate(&self, id: ClarificationId, escalated: Escalated) -> BoxFuture<'_, Result<bool>> {
+        Box::pin(async move {
+            let (escalated, now) = (NewEscalation::prepare(escalated)?, self.now());
+            self.write(move |conn| escalate(conn, id, &escalated, now)).await
         })
     }
 
@@ -170,6 +177,20 @@ fn decide(conn: &Connection, id: ClarificationId, decision: &NewDecision, now: i
         Some(found) => Ok((decided.is_some(), found)),
         None => refuse(Error::NotFound { what: format!("clarification {id}") }),
     }
+}
+
+fn escalate(conn: &Connection, id: ClarificationId, escalated: &NewEscalation, now: i64) -> Job<bool> {
+    const ESCALATE: &str = "UPDATE clarifications SET question = ?2, expires_at = ?3 \
+         WHERE id = ?1 AND status = 'open' AND expires_at = ?4";
+    let question = &escalated.question;
+    let row = params![id.as_bytes(), question.body, question.expires_at(now), escalated.expired_at];
+    let is_it = conn.prepare_cached(ESCALATE)?.execute(row)? == 1;
+    if is_it {
+        for row in &escalated.outbox {
+            row.insert(conn, None, now)?;
+        }
+    }
+    Ok(is_it)
 }
 
 fn note(conn: &Connection, id: ClarificationId, card: &Card) -> Job<RawClarification> {

@@ -2,11 +2,11 @@
 
 use greenroom_contract::{
     ClarificationId, ReplyTo,
-    clarification::{Card, Clarification, MOST_CARDS, Question},
+    clarification::{Card, Clarification, Escalation, MOST_CARDS, Question},
     event::{SlackReply, SlackUser},
     execution::{Claimed, Failure, Settled},
     page::PageRequest,
-    port::state::{Asked, ClarificationFilter, Decided, Decision, Error, Outgoing, Wait},
+    port::state::{Asked, ClarificationFilter, Decided, Decision, Error, Escalated, Outgoing, Wait},
     status::{ClarificationStatus, ExecutionStatus, Purpose, StepStatus},
 };
 use serde_json::json;
@@ -290,4 +290,39 @@ pub async fn questions_are_deleted_with_their_execution(stage: Stage) {
         swept += sweep().await;
     }
     assert_eq!((swept, stage.state.clarification(id).await.unwrap()), (1, None));
+}
+
+/// Others may answer then; whoever comes too late with that changes nothing.
+pub async fn a_question_that_nobody_answered_goes_on_to_others(stage: Stage) {
+    let running = stage.running(&agent("support"), &node("here")).await;
+    let escalation = Some(Escalation { to: vec!["boss".into()], within_s: 60 });
+    let question = Question {
+        approvers: vec!["ann".into()],
+        expires_in_s: Some(10),
+        escalation,
+        ..Question::choice("Ship?", ["yes", "no"])
+    };
+    let id = ask(&stage, &running, &[(0, question)]).await[0];
+    stage.clock.advance(secs(11));
+    let late = stage.state.overdue(10).await.unwrap().remove(0);
+    let next = || Escalated {
+        expired_at: late.expires_at.unwrap(),
+        question: late.question.escalated().unwrap(),
+        reply_to: late.reply_to.clone(),
+        outbox: Vec::new(),
+    };
+    let [one, other] = [next(), next()].map(|next| stage.state.escalate(id, next));
+    let (one, other) = tokio::join!(one, other);
+    assert_ne!(one.unwrap(), other.unwrap(), "one of two counts");
+    let shown = shown(&stage, id).await;
+    assert_eq!((shown.status, shown.question.escalated), (ClarificationStatus::Open, true));
+    assert_eq!(shown.question.approvers, ["ann", "boss"]);
+    assert_eq!(shown.expires_at.unwrap().duration_since(stage.clock_now()).as_secs(), 60);
+    assert!(stage.state.overdue(10).await.unwrap().is_empty());
+    stage.clock.advance(secs(61));
+    assert_eq!(stage.state.overdue(10).await.unwrap().len(), 1);
+    assert!(counts(stage.state.decide(id, yes("boss")).await.unwrap()));
+    let over = Escalated { expired_at: shown.expires_at.unwrap(), ..next() };
+    assert!(!stage.state.escalate(id, over).await.unwrap(), "it has its end");
+    assert_eq!(stage.shown(running.fence.execution).await.status, ExecutionStatus::Queued);
 }

@@ -141,6 +141,7 @@ macro_rules! state_suite {
             an_execution_waits_and_goes_on_with_the_answer
             a_step_whose_outcome_is_unknown_asks_too
             the_first_answer_counts
+            a_question_that_nobody_answered_goes_on_to_others
             it_goes_on_when_all_its_questions_are_answered
             questions_and_answers_are_told
             a_waiting_execution_can_be_cancelled

@@ -6,7 +6,7 @@ use greenroom_contract::{
     clock::{from_millis, to_millis},
     execution::Fence,
     page::{Page, PageRequest},
-    port::state::{ClarificationFilter, Clarifications, Decided, Decision, Error, Result, Wait},
+    port::state::{ClarificationFilter, Clarifications, Decided, Decision, Error, Escalated, Result, Wait},
     status::{ClarificationStatus, ExecutionStatus, StepStatus},
 };
 
@@ -25,6 +25,10 @@ impl Clarifications for MemoryState {
 
     fn decide(&self, id: ClarificationId, decision: Decision) -> BoxFuture<'_, Result<Decided>> {
         self.call(move |tables, now| tables.decide(id, decision, now))
+    }
+
+    fn escalate(&self, id: ClarificationId, escalated: Escalated) -> BoxFuture<'_, Result<bool>> {
+        self.call(move |tables, now| Ok(tables.escalate(id, escalated, now)))
     }
 
     fn clarification(&self, id: ClarificationId) -> BoxFuture<'_, Result<Option<Clarification>>> {
@@ -76,6 +80,20 @@ impl Clarifications for MemoryState {
 }
 
 impl Tables {
+    fn escalate(&mut self, id: ClarificationId, escalated: Escalated, now: i64) -> bool {
+        let is_it = |asked: &&mut Clarification| {
+            let is_open = asked.status == ClarificationStatus::Open;
+            asked.id == id && is_open && asked.expires_at == Some(escalated.expired_at)
+        };
+        let Some(asked) = self.questions.iter_mut().find(is_it) else { return false };
+        let within = escalated.question.expires_in_s.map(|secs| now + secs as i64 * 1000);
+        (asked.question, asked.expires_at) = (escalated.question, within.map(from_millis));
+        for outgoing in escalated.outbox {
+            self.send(outgoing, None, now);
+        }
+        true
+    }
+
     fn wait(&mut self, fence: Fence, wait: Wait, now: i64) -> Result<()> {
         let number = self.hold(fence)?;
         if wait.questions.is_empty() && wait.calls.is_empty() {

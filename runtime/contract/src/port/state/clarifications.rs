@@ -1,5 +1,6 @@
 //! Questions to people.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{NewCall, Outgoing, Result};
@@ -55,6 +56,19 @@ pub struct Decision {
     pub outbox: Vec<Outgoing>,
 }
 
+/// A question that nobody has answered in time goes on as another.
+#[derive(Debug, Clone)]
+pub struct Escalated {
+    /// Until when it was to be answered: somebody else may have seen to it.
+    pub expired_at: Timestamp,
+    /// The question from now on, which expires anew, counted from now.
+    pub question: Question,
+    /// Where the person is with whom the agent talks, as before.
+    pub reply_to: Option<ReplyTo>,
+    /// Events to send.
+    pub outbox: Vec<Outgoing>,
+}
+
 /// What became of a decision.
 #[derive(Debug, Clone)]
 pub enum Decided {
@@ -86,6 +100,9 @@ pub trait Clarifications: Send + Sync + 'static {
     /// Ends a question and settles its step. When it was the execution's last open one, the execution is queued and due.
     /// One that does not exist is [`Error::NotFound`](super::Error::NotFound).
     fn decide(&self, id: ClarificationId, decision: Decision) -> BoxFuture<'_, Result<Decided>>;
+
+    /// Has an open question go on as another, if it still expires when it did: says whether it does. Its step stays as it is.
+    fn escalate(&self, id: ClarificationId, escalated: Escalated) -> BoxFuture<'_, Result<bool>>;
 
     /// One question.
     fn clarification(&self, id: ClarificationId) -> BoxFuture<'_, Result<Option<Clarification>>>;

@@ -27,7 +27,7 @@ mod sweep;
 
 pub use budget::{Reservation, Reserved};
 pub use calls::{Calls, NewCall, StaleCall};
-pub use clarifications::{Asked, ClarificationFilter, Clarifications, Decided, Decision, Wait};
+pub use clarifications::{Asked, ClarificationFilter, Clarifications, Decided, Decision, Escalated, Wait};
 pub use error::{Error, Result};
 pub use finish::{Checkpoint, CheckpointKey, Conclusion, Finish, NewCheckpoint};
 pub use inbox::{Accepted, Arrival, Claim, LEFT_TO_THE_QUEUE, Release};

@@ -106,6 +106,7 @@ impl Answering<'_> {
                 Some(asked) => Ok(Outcome::TooLate(asked)),
                 None => Ok(Outcome::Refused("I do not know this question any more.".to_owned())),
             },
+            Err(operator::Error::Forbidden { why }) => Ok(Outcome::Refused(format!("{why}."))),
             Err(operator::Error::Invalid { why }) => Ok(Outcome::Refused(format!("That is no answer yet: {why}."))),
             Err(error) => Err(error),
         }
