@@ -21,7 +21,7 @@ const WORKERS: [&str; 3] = ["one", "two", "three"];
 /// Between two kills: long enough for some work, and for every second victim to be taken for dead.
 const BETWEEN: (u64, u64) = (500, 5_000);
 const DOWN: (u64, u64) = (0, 7_000);
-/// How long all of it may take once nobody is killed any more.
+/// How long nothing may go on, and how long all agents may take to fall asleep in the end.
 const RECOVERY: Duration = Duration::from_secs(240);
 /// After so long without work an agent leaves memory, in seconds.
 const IDLE: u64 = 10;
@@ -138,12 +138,17 @@ async fn speak(door: &Node, agent: usize, events: usize, over: &AtomicBool) {
     }
 }
 
+/// Waits until an agent has heard everything; it need only go on.
 async fn heard(door: &Node, agent: &str, events: usize) {
-    wait::seen(&format!("{agent} to have heard everything"), RECOVERY, async || {
-        let state = door.get(&format!("/v1/agents/{agent}/state")).await.json;
-        if state["messages"] == json!(events * 2) { Ok(()) } else { Err(state.to_string()) }
-    })
-    .await;
+    let mut messages = 0;
+    while messages < events * 2 {
+        messages = wait::seen(&format!("{agent} to hear more than {messages} messages"), RECOVERY, async || {
+            let state = door.get(&format!("/v1/agents/{agent}/state")).await.json;
+            let now = state["messages"].as_u64().unwrap_or_default() as usize;
+            if now > messages { Ok(now) } else { Err(state.to_string()) }
+        })
+        .await;
+    }
 }
 
 /// What the nodes logged of an agent's events on their way.
