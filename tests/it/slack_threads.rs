@@ -20,10 +20,11 @@ const HEARS: &str = "subscriptions: [slack.events.app_mention.*]";
 on_both! {
     stop_ends_what_is_being_said_and_says_so
     an_agent_that_was_asked_by_another_asks_the_person
+    killed_while_it_speaks_the_answer_comes_once
 }
 
 async fn launch(slack: &Slack, stand: &Stand) -> Node {
-    stand.launch().envs(slack.environment()).start().await
+    stand.launch().env("GREENROOM_NODE", "only").envs(slack.environment()).start().await
 }
 
 /// What was given of one method of those that are no messages, in order.
@@ -44,6 +45,19 @@ async fn stream(slack: &Slack, n: usize) -> Value {
     .await
 }
 
+/// Waits until so much was shown, in order and nothing of it twice, over however many messages.
+async fn said(slack: &Slack, wanted: &str) {
+    let shown = seen("the words to be shown", async || {
+        let shows =
+            |sign: &&Received| sign.path.ends_with("chat.startStream") || sign.path.ends_with("chat.appendStream");
+        let signs = slack.signs();
+        let said: String = signs.iter().filter(shows).filter_map(|sign| sign.body["markdown_text"].as_str()).collect();
+        if said.len() >= wanted.len() { Ok(said) } else { Err(format!("{} of {}", said.len(), wanted.len())) }
+    })
+    .await;
+    assert!(shown == wanted, "it was shown in order, and nothing twice");
+}
+
 async fn status_is(slack: &Slack, wanted: &str) {
     seen(&format!("the thread to show {wanted}"), async || {
         let shown = given(slack, "agents.sessions.setStatus");
@@ -60,7 +74,9 @@ async fn stop_ends_what_is_being_said_and_says_so(stand: Stand) {
     let node = launch(&slack, &stand).await;
     slack.mention(&node, "<@UBOT> think", TS, "Ev1").await.expect(200);
     let begun = stream(&slack, 1).await;
-    assert_eq!((&begun["thread_ts"], &begun["markdown_text"]), (&json!(TS), &json!("Let me think ")));
+    assert_eq!(begun["thread_ts"], TS);
+    // On a slow machine the first look may come between two words.
+    assert!("Let me think ".starts_with(begun["markdown_text"].as_str().unwrap_or("nothing")), "{begun}");
     let execution = node.executions("clerk").await.remove(0);
     let id = execution["execution_id"].as_str().unwrap_or_default();
 
@@ -85,6 +101,28 @@ async fn stop_ends_what_is_being_said_and_says_so(stand: Stand) {
     let received: Vec<String> = slack.received().iter().map(Received::text).collect();
     assert_eq!(received, ["This was stopped before it was done."]);
     assert_eq!(stand.model.calls(), 1);
+}
+
+async fn killed_while_it_speaks_the_answer_comes_once(stand: Stand) {
+    let (slack, gate) = (Slack::start().await, Gate::closed());
+    stand.home.agent("clerk", &agent("clerk", &stand.model, HEARS));
+    stand.model.then(Reply::text("Let me think about that").paused_after(3, &gate));
+    stand.model.rule(|_| Reply::text("Let me think about that"));
+    let node = launch(&slack, &stand).await;
+    slack.mention(&node, "<@UBOT> think", TS, "Ev1").await.expect(200);
+    stream(&slack, 1).await;
+    node.kill9().await;
+
+    let node = launch(&slack, &stand).await;
+    let answer = slack.reply(1, SOON).await;
+    assert_eq!((answer.body["thread_ts"].as_str(), answer.text().as_str()), (Some(TS), "Let me think about that"));
+    status_is(&slack, "active").await;
+    // The call in flight is made again, and nothing else.
+    assert_eq!((stand.model.calls(), node.executions("clerk").await.len()), (2, 1));
+    // The new process does not know the old one's preview: a Stop finds nothing at work and says nothing.
+    slack.stop(&node, TS, "Ev2").await.expect(200);
+    assert!(node.stop().await.success());
+    assert_eq!(slack.received().len(), 1);
 }
 
 async fn an_agent_that_was_asked_by_another_asks_the_person(stand: Stand) {
@@ -143,17 +181,10 @@ async fn what_the_model_says_grows_in_the_thread_rolls_over_and_gives_way_to_the
     slack.mention(&node, "<@UBOT> count", TS, "Ev1").await.expect(200);
     let begun = stream(&slack, 1).await;
     assert_eq!((&begun["recipient_user_id"], &begun["recipient_team_id"]), (&json!("U1"), &json!("T1")));
+    said(&slack, &text[..text.len() / 2]).await;
     first.open();
     stream(&slack, 2).await;
-    let said = seen("all of it to be shown", async || {
-        let shows =
-            |sign: &&Received| sign.path.ends_with("chat.startStream") || sign.path.ends_with("chat.appendStream");
-        let signs = slack.signs();
-        let said: String = signs.iter().filter(shows).filter_map(|sign| sign.body["markdown_text"].as_str()).collect();
-        if said.len() >= text.len() { Ok(said) } else { Err(format!("{} of {}", said.len(), text.len())) }
-    })
-    .await;
-    assert!(said == text, "it was shown in order, and nothing twice");
+    said(&slack, &text).await;
     let full = given(&slack, "chat.stopStream");
     assert_eq!(full.len(), 1, "the first message is closed before the second begins");
     assert!(slack.received().is_empty(), "a preview is no answer");
