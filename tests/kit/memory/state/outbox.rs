@@ -16,6 +16,8 @@ use super::{
 
 /// How long a relay has a row before another may take it.
 const LEASE_MS: i64 = 30_000;
+/// The end of a lease that is none: the row is that node's relay's, which does not have it in hand.
+const NOT_IN_HAND: i64 = i64::MIN;
 
 impl Tables {
     pub(super) fn submit(&mut self, Submission { event, agent }: Submission, now: i64) -> Result<Submitted> {
@@ -44,6 +46,16 @@ impl Tables {
                 Ok(Submitted { event, repeated: false })
             }
         }
+    }
+
+    /// The same, and the new row is the relay's of this node.
+    pub(super) fn submit_owned(&mut self, submission: Submission, node: &NodeId, now: i64) -> Result<Submitted> {
+        let before = self.next_out;
+        let submitted = self.submit(submission, now)?;
+        if let Some(out) = self.outbox.get_mut(&self.next_out).filter(|_| self.next_out > before) {
+            out.lease = Some((node.clone(), NOT_IN_HAND));
+        }
+        Ok(submitted)
     }
 
     /// Writes a row. An event that waits under the same topic already is not written again.
@@ -110,12 +122,16 @@ impl Tables {
             let out = &self.outbox[id];
             let held = out.lease.as_ref().is_some_and(|(owner, until)| match owner == node {
                 true => *until >= now,
-                false => !lost || *until >= now && self.nodes.get(owner).is_none_or(|lease| *lease >= now),
+                false => {
+                    !lost
+                        || (*until >= now || *until == NOT_IN_HAND)
+                            && self.nodes.get(owner).is_none_or(|lease| *lease >= now)
+                }
             });
             let waits = out.address().is_some_and(|address| {
                 self.outbox.range(..id).any(|(_, earlier)| earlier.address().as_ref() == Some(&address))
             });
-            if out.available_at <= now && !held && !waits {
+            if out.available_at <= now && !held && !waits && !self.is_behind_a_failed_one(*id, out) {
                 taken.push(*id);
             }
         }
@@ -127,6 +143,14 @@ impl Tables {
             }
         }
         rows
+    }
+
+    /// Whether an earlier event under the same topic has failed, unless it fails for ever.
+    fn is_behind_a_failed_one(&self, id: i64, out: &Out) -> bool {
+        let topic = |out: &Out| out.event().map(|(event, _)| event.event_type.clone());
+        let Some(own) = topic(out) else { return false };
+        let mut earlier = self.outbox.range(..id).filter(|(_, earlier)| !earlier.published);
+        earlier.any(|(_, earlier)| (1..=50).contains(&earlier.attempts) && topic(earlier).as_ref() == Some(&own))
     }
 
     pub(super) fn settle_outbox(&mut self, OutboxId(id): OutboxId, outcome: OutboxOutcome, now: i64) {
@@ -185,7 +209,9 @@ impl Tables {
 
     pub(super) fn redrive(&mut self, now: i64) -> u64 {
         let mut count = 0;
-        for (id, out) in self.outbox.iter_mut().filter(|(_, out)| out.published) {
+        let waits = |out: &Out| !out.published && out.attempts > 0 && out.available_at > now && out.event().is_some();
+        for (id, out) in self.outbox.iter_mut().filter(|(_, out)| out.published || waits(out)) {
+            out.attempts = if out.published { out.attempts } else { 1 };
             out.published = false;
             out.available_at = now;
             out.lease = None;

@@ -130,6 +130,15 @@ impl State for MemoryState {
         self.call(|tables, now| tables.submit(submission, now))
     }
 
+    fn submit_leased(
+        &self,
+        submission: Submission,
+        node: &NodeId,
+    ) -> BoxFuture<'_, Result<(Submitted, Option<OutboxId>)>> {
+        let node = node.clone();
+        self.call(move |tables, now| Ok((tables.submit_owned(submission, &node, now)?, None)))
+    }
+
     fn claim_outbox(&self, node: &NodeId, limit: u32, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
         let node = node.clone();
         self.call(move |tables, now| Ok(tables.claim_outbox(&node, limit, lost, now)))
