@@ -122,11 +122,9 @@ impl Tables {
             let out = &self.outbox[id];
             let held = out.lease.as_ref().is_some_and(|(owner, until)| match owner == node {
                 true => *until >= now,
-                false => {
-                    !lost
-                        || (*until >= now || *until == NOT_IN_HAND)
-                            && self.nodes.get(owner).is_none_or(|lease| *lease >= now)
-                }
+                // What is in nobody's hand comes free with its node's lease alone.
+                false if *until == NOT_IN_HAND => !lost || self.nodes.get(owner).is_some_and(|lease| *lease >= now),
+                false => !lost || *until >= now && self.nodes.get(owner).is_none_or(|lease| *lease >= now),
             });
             let waits = out.address().is_some_and(|address| {
                 self.outbox.range(..id).any(|(_, earlier)| earlier.address().as_ref() == Some(&address))
