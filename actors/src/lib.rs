@@ -21,10 +21,3 @@ pub mod supervisor;
 #[cfg(test)]
 mod testing;
 pub mod watchdog;
-
-/// A random number in 0..1 for backoffs: spreads restarts, decides nothing else.
-fn jitter() -> f64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    let random = RandomState::new().build_hasher().finish();
-    (random >> 11) as f64 / (1_u64 << 53) as f64
-}

@@ -21,9 +21,10 @@ const LATE: &str = "timed_out";
 /// Who answers where nobody did.
 const NOBODY: &str = "nobody, in time";
 
-/// The duty as a service of the node: an open question past its time is put to others, if its agent's file says so, or gets its default answer, or ends without one; either
-/// way its execution goes on. A call of another agent that is late ends as `timed_out`, and its execution is cancelled; so is
-/// one whose caller has ended. Every orchestrator has it; of several that are at it, the first counts.
+/// The duty as a service of the node: an open question past its time is put to others, if its agent's file says so; else it gets
+/// its default answer, or ends without one, and its execution goes on. A call of another agent that is late ends as `timed_out`,
+/// and its execution is cancelled; so is one whose caller has ended. Every orchestrator has it; of several that are at it, the
+/// first counts.
 pub fn deadlines(ports: Arc<Ports>) -> ChildSpec {
     every("deadlines", EVERY, move || {
         let ports = Arc::clone(&ports);

@@ -95,11 +95,8 @@ pub(super) fn announcement(claimed: &Claimed, id: ClarificationId, asked: &Asked
     Some(Outgoing::Event { event, mandatory: false })
 }
 
-/// That others may answer a question now, for whoever listens; not if it came of such news itself.
+/// That others may answer a question now, for whoever listens.
 pub(crate) fn escalation(asked: &Clarification, question: &Question) -> Option<Outgoing> {
-    if asked.event_type.starts_with(TOPIC) {
-        return None;
-    }
     let payload = json!({
         "clarification_id": asked.id,
         "execution_id": asked.execution_id,
@@ -110,22 +107,16 @@ pub(crate) fn escalation(asked: &Clarification, question: &Question) -> Option<O
         "approvers": question.approvers,
         "expires_in_s": question.expires_in_s,
     });
-    let topic = format!("{TOPIC}.escalated.{}", asked.agent);
-    let mut event = Event::new(topic, "clarifications", asked.trace_id, payload);
-    event.event_id = EventId::derived(&["escalated", &asked.id.to_string()]);
-    Some(Outgoing::Event { event, mandatory: false })
+    told(asked, "escalated", "escalated", payload)
 }
 
-/// That a question has its end, for whoever listens; not if it came of such news itself.
+/// That a question has its end, for whoever listens.
 pub(crate) fn news(
     asked: &Clarification,
     status: ClarificationStatus,
     answer: Option<&Value>,
     by: &str,
 ) -> Option<Outgoing> {
-    if asked.event_type.starts_with(TOPIC) {
-        return None;
-    }
     let payload = json!({
         "clarification_id": asked.id,
         "execution_id": asked.execution_id,
@@ -134,9 +125,17 @@ pub(crate) fn news(
         "answer": answer,
         "answered_by": by,
     });
-    let topic = format!("{TOPIC}.{status}.{}", asked.agent);
+    told(asked, status.as_str(), "clarified", payload)
+}
+
+/// What became of a question, told once of each `kind`; not if the question came of such news itself.
+fn told(asked: &Clarification, what: &str, kind: &str, payload: Value) -> Option<Outgoing> {
+    if asked.event_type.starts_with(TOPIC) {
+        return None;
+    }
+    let topic = format!("{TOPIC}.{what}.{}", asked.agent);
     let mut event = Event::new(topic, "clarifications", asked.trace_id, payload);
-    event.event_id = EventId::derived(&["clarified", &asked.id.to_string()]);
+    event.event_id = EventId::derived(&[kind, &asked.id.to_string()]);
     Some(Outgoing::Event { event, mandatory: false })
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{
     context::Context,
+    reading::as_text,
     repeats::Repeats,
     run::Behaviour,
     trouble::Trouble,
@@ -109,8 +110,7 @@ async fn answers(context: &mut Context, repeats: &mut Repeats, wanted: &[ToolUse
 pub(crate) fn question(event: &Event) -> String {
     let payload = &event.payload;
     match payload.get("input").or_else(|| payload.get("text")) {
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+        Some(asked) => as_text(asked),
         None => match payload {
             Value::String(text) => text.clone(),
             other => format!("{}: {other}", event.event_type),

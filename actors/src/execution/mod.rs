@@ -35,6 +35,6 @@ pub use context::Context;
 pub use converse::Converse;
 pub(crate) use converse::question;
 pub(crate) use persist::persist;
-pub(crate) use reading::READ_OUTPUT;
+pub(crate) use reading::{READ_OUTPUT, as_text};
 pub use run::{Assignment, Behaviour, Ending, Kit, run};
 pub use trouble::Trouble;

@@ -35,7 +35,7 @@ where
                 if let Some(pulse) = pulse {
                     pulse.excuse(wait + TRY);
                 }
-                tokio::time::sleep(wait.mul_f64(1.0 + 0.2 * crate::jitter())).await;
+                tokio::time::sleep(wait.mul_f64(1.0 + 0.2 * greenroom_contract::jitter())).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
             other => return other,

@@ -90,8 +90,9 @@ fn outcome(answer: &Answer) -> Outcome {
     Outcome { status, result: to_json(answer), usage: None, cost: None, asks: None }
 }
 
-fn as_text(output: &Value) -> String {
-    match output {
+/// A value as a text: texts as they stand, anything else as JSON.
+pub(crate) fn as_text(value: &Value) -> String {
+    match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }

@@ -195,7 +195,7 @@ async fn conclude(mut context: Context, result: Result<Value, Trouble>, event: &
                 // What the steps of a plan have done must not be done again by another attempt.
                 false => {
                     let lasting = lasting || context.plan.has_begun;
-                    after_failure(limits, attempt, failure.clone(), lasting, crate::jitter())
+                    after_failure(limits, attempt, failure.clone(), lasting, greenroom_contract::jitter())
                 }
             };
             (conclusion, Ending::Failed(failure))

@@ -8,7 +8,7 @@ use greenroom_contract::{
 };
 
 use super::{asking::ask_model, prompts, runner::Runner};
-use crate::execution::{Context, Trouble};
+use crate::execution::{Context, Trouble, as_text};
 
 /// How much of an output one call sums up, in bytes: about 12,000 tokens, which the smallest models take.
 const PIECE: usize = 36_000;
@@ -58,7 +58,7 @@ impl Digests {
         let mut whole = BTreeMap::new();
         for (name, value) in &mut values {
             let Some(step) = runner.source(before, name) else { continue };
-            let text = prompts::as_text(value);
+            let text = as_text(value);
             let Some(chars) = self.is_long(&text) else { continue };
             let summary = self.summary(context, runner, step, &text).await?;
             let found = runner.steps()[step].execution_id.filter(|_| reader == Reader::Agent);
@@ -70,7 +70,7 @@ impl Digests {
 
     /// A step's run as people see it: a long output is not repeated there.
     pub(super) fn shown(&self, step: usize, run: &StepRun) -> StepRun {
-        let long = run.output.as_ref().and_then(|output| self.is_long(&prompts::as_text(output)));
+        let long = run.output.as_ref().and_then(|output| self.is_long(&as_text(output)));
         match (long, run.execution_id) {
             (Some(chars), Some(_)) => StepRun {
                 output: None,

@@ -15,7 +15,7 @@ use super::{
     outcome::{Misformed, unfenced},
     runner::{Choice, Verdict},
 };
-use crate::execution::READ_OUTPUT;
+use crate::execution::{READ_OUTPUT, as_text};
 
 /// So many characters of a value stand in a prompt; of a longer one its beginning and its end.
 const LONGEST_VALUE: usize = 16_000;
@@ -214,14 +214,6 @@ fn known_shown(known: &Values) -> Value {
         .map(|(name, value)| (name.to_string(), Value::from(shown(value))))
         .collect::<serde_json::Map<_, _>>()
         .into()
-}
-
-/// A value as a text: texts as they stand, anything else as JSON.
-pub(super) fn as_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 /// A value in a prompt: of a long one its beginning and its end, which says so.

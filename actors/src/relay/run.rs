@@ -161,7 +161,7 @@ async fn publish(outlet: &Outlet, events: Vec<(OutboxId, u32, Publication)>) -> 
                     trace_id = %event.trace_id, event_id = %event.event_id, topic = event.event_type, %error,
                     "Event not published; tried again."
                 );
-                after_publish(attempts, &error, crate::jitter())
+                after_publish(attempts, &error, greenroom_contract::jitter())
             }
         };
         outcomes.push((id, outcome));
@@ -181,7 +181,7 @@ async fn deliver(outlet: &Outlet, replies: Vec<(OutboxId, u32, Reply)>) -> Vec<(
                     }
                     Err(error) => {
                         tracing::warn!(%error, "Reply not delivered.");
-                        after_reply(attempts, &error, crate::jitter())
+                        after_reply(attempts, &error, greenroom_contract::jitter())
                     }
                 }
             };

@@ -174,7 +174,7 @@ impl State {
         let mut events = VecDeque::from_iter(event);
         while let Some(event) = events.pop_front() {
             self.remember(&event);
-            for action in step(&mut self.core, event, self.born.elapsed(), crate::jitter()) {
+            for action in step(&mut self.core, event, self.born.elapsed(), greenroom_contract::jitter()) {
                 events.extend(self.carry_out(myself, action).await);
             }
         }

@@ -9,6 +9,7 @@ pub mod event;
 pub mod execution;
 pub mod form;
 pub mod id;
+mod jitter;
 pub mod money;
 pub mod page;
 pub mod plan;
@@ -22,6 +23,7 @@ pub use clock::Clock;
 pub use duration::HumanDuration;
 pub use event::{Event, Priority, ReplyTo};
 pub use id::{AgentId, ClarificationId, EventId, ExecutionId, NodeId, PlanRunId, TraceId};
+pub use jitter::jitter;
 pub use money::MicroUsd;
 pub use topic::TopicPattern;
 

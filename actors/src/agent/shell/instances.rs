@@ -33,7 +33,7 @@ impl Shell {
         self.shown = None;
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for action in step(&mut self.core, event, self.born.elapsed(), crate::jitter()) {
+            for action in step(&mut self.core, event, self.born.elapsed(), greenroom_contract::jitter()) {
                 events.extend(self.carry_out(myself, action).await);
             }
         }

@@ -1,10 +1,8 @@
 //! How long to wait before the next try: doubling, with jitter, so that a cluster does not knock as one.
 
-use std::{
-    collections::hash_map::RandomState,
-    hash::{BuildHasher, Hasher},
-    time::Duration,
-};
+use std::time::Duration;
+
+use greenroom_contract::jitter;
 
 pub(super) struct Backoff {
     first: Duration,
@@ -25,9 +23,7 @@ impl Backoff {
     pub(super) fn wait(&mut self) -> Duration {
         let step = self.next.min(self.longest);
         self.next = (step * 2).min(self.longest);
-        // A fresh hasher is the standard library's only dice.
-        let dice = RandomState::new().build_hasher().finish() % 1024;
-        step / 2 + step.mul_f64(dice as f64 / 2048.0)
+        step / 2 + step.mul_f64(jitter() / 2.0)
     }
 }
 

@@ -14,6 +14,7 @@ use fred::{
     },
 };
 use greenroom_contract::{
+    jitter,
     port::{
         operator::{ComponentHealth, HealthStatus},
         state::{Error, Result},
@@ -208,10 +209,4 @@ async fn probe(tier: Weak<Inner>) {
             tracing::trace!(reason, "The cache is still away.");
         }
     }
-}
-
-/// A number from 0 to 1.
-fn jitter() -> f64 {
-    let id = greenroom_contract::EventId::new();
-    f64::from(id.as_bytes()[15]) / 255.0
 }

@@ -6,13 +6,22 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::relay::HANDED_MS;
 use crate::row::NewRow;
 
-/// Until when a new row is leased to the relay that it is given to, unless others wait under its topic or have failed.
-macro_rules! lease {
-    () => {
-        "CASE WHEN NOT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_waiting \
-             WHERE topic = ?5 AND published = 0 AND kind = 'event' AND lease_until IS NULL) \
-         AND NOT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_failed \
-             WHERE topic = ?5 AND published = 0 AND kind = 'event' AND attempts > 0 AND attempts <= 50) THEN ?12 END"
+/// Writes a row where `$wanted` holds. It is leased to the relay that it is given to, unless others wait under its topic or have
+/// failed.
+macro_rules! insert {
+    ($wanted:literal) => {
+        concat!(
+            "INSERT INTO outbox (kind, event_id, execution_id, agent, topic, mandatory, order_key, trace_id, available_at, \
+                 created_at, body, lease_owner, lease_until) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, \
+                 CASE WHEN NOT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_waiting \
+                     WHERE topic = ?5 AND published = 0 AND kind = 'event' AND lease_until IS NULL) \
+                 AND NOT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_failed \
+                     WHERE topic = ?5 AND published = 0 AND kind = 'event' AND attempts > 0 AND attempts <= 50) \
+                 THEN ?12 END WHERE ",
+            $wanted,
+            " RETURNING id, lease_until IS NOT NULL"
+        )
     };
 }
 
@@ -38,13 +47,7 @@ impl NewRow {
         node: Option<&NodeId>,
         now: i64,
     ) -> rusqlite::Result<Option<Written>> {
-        const SQL: &str = concat!(
-            "INSERT INTO outbox (kind, event_id, execution_id, agent, topic, mandatory, order_key, trace_id, available_at, \
-             created_at, body, lease_owner, lease_until) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ",
-            lease!(),
-            " WHERE true ON CONFLICT DO NOTHING RETURNING id, lease_until IS NOT NULL"
-        );
+        const SQL: &str = insert!("true ON CONFLICT DO NOTHING");
         self.put(conn, SQL, node, now)
     }
 
@@ -55,14 +58,10 @@ impl NewRow {
         node: Option<&NodeId>,
         now: i64,
     ) -> rusqlite::Result<Option<Written>> {
-        const SQL: &str = concat!(
-            "INSERT INTO outbox (kind, event_id, execution_id, agent, topic, mandatory, order_key, trace_id, available_at, \
-             created_at, body, lease_owner, lease_until) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ",
-            lease!(),
-            " WHERE NOT EXISTS (SELECT 1 FROM executions WHERE event_id = ?2 AND event_type = ?5) \
+        const SQL: &str = insert!(
+            "NOT EXISTS (SELECT 1 FROM executions WHERE event_id = ?2 AND event_type = ?5) \
              AND NOT EXISTS (SELECT 1 FROM outbox WHERE event_id = ?2 AND topic = ?5) \
-             AND NOT EXISTS (SELECT 1 FROM swept WHERE id = ?3) RETURNING id, lease_until IS NOT NULL"
+             AND NOT EXISTS (SELECT 1 FROM swept WHERE id = ?3)"
         );
         self.put(conn, SQL, node, now)
     }

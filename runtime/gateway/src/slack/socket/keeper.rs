@@ -1,12 +1,8 @@
 //! `SlackSocket`: keeps a connection to Slack.
 
-use std::{
-    hash::{BuildHasher, Hasher, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use greenroom_contract::task;
+use greenroom_contract::{jitter, task};
 use secrecy::SecretString;
 use tokio::{
     task::JoinHandle,
@@ -126,10 +122,4 @@ impl SlackSocket {
         let task = task::spawn("slack-socket", serve(Arc::clone(&self.doors), socket, strings.clone()));
         Line { strings, task, since: Instant::now() }
     }
-}
-
-/// Between 0 and 1.
-fn jitter() -> f64 {
-    let random = RandomState::new().build_hasher().finish();
-    (random >> 11) as f64 / (1_u64 << 53) as f64
 }
