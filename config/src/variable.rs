@@ -46,7 +46,7 @@ variables! {
         "How long history is kept after its end: executions with their journals, dead letters that were sent again, old versions of agents. `off` keeps it for ever.";
     BUDGET_USD_PER_DAY = "GREENROOM_BUDGET_USD_PER_DAY", None, false,
         "What this node may spend on models in a day (UTC), in US dollars, for example 50. Absent: no limit but the agents' own.";
-    QUEUES = "GREENROOM_QUEUES", Some("100"), false,
+    QUEUES = "GREENROOM_QUEUES", Some("1000"), false,
         "Up to how many agents each has a queue of its own on RabbitMQ, which costs the broker about 100 KB and a file; if there are more, all share a few. The same on every node.";
     AMQP_URL = "GREENROOM_AMQP_URL", None, true,
         "RabbitMQ, for example amqp://user:password@host:5672. Absent: the embedded bus.";

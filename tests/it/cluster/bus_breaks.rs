@@ -86,6 +86,20 @@ async fn more_subscriptions_than_a_connection_takes_share_several() {
     drop(again);
 }
 
+/// The broker closes the channel of each such question, and a connection has 2,047 of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_after_queues_that_are_missing_use_no_connection_up() {
+    let vhost = shared().vhost().await;
+    let bus = connect(&vhost.url).await;
+    for number in 0..800 {
+        let refused = bus.consume(&format!("missing.{number}"), 1).await.err();
+        assert!(matches!(refused, Some(Error::UnknownQueue { .. })), "question {number}: {refused:?}");
+    }
+    bus.declare(queue("there")).await.unwrap();
+    publish(&bus, "there", 1).await.unwrap();
+    assert_eq!(take(&bus, "there", 1).await, BTreeSet::from([1]));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_confirmed_is_lost_when_the_broker_dies_with_a_new_queue() {
     let mut server = Server::start(Kind::RabbitMq).await;

@@ -258,13 +258,7 @@ fn take_in(message: lapin::message::Delivery, epoch: u64, number: u64) -> Arc<He
 
 /// Whether a queue has nothing more to hand out. One that cannot be asked may have.
 async fn is_empty(up: &Up, queue: &str) -> bool {
-    match look(up, queue).await {
-        Ok((channel, there)) => {
-            close(channel).await;
-            there.is_none_or(|queue| queue.message_count() == 0)
-        }
-        Err(_) => false,
-    }
+    look(up, queue).await.is_ok_and(|there| there.is_none_or(|queue| queue.message_count() == 0))
 }
 
 /// Consumes again as soon as that is possible; `None` when the queue is gone for good, or the bus closed.

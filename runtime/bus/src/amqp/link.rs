@@ -19,10 +19,14 @@ use super::{
     backoff::Backoff,
     call::{Trouble, call, unavailable},
     options::{CONNECT, Options},
+    probe::Probe,
 };
 
 /// How often a connection's state is looked at besides what it tells: the net below the bell.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// So many numbers of channels in a row are tried that were spoiled.
+const MOST_SPOILED: usize = 16;
 
 /// What is done with a fresh connection before anybody may use it.
 pub(super) type Setup = Box<dyn Fn(Arc<Up>) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
@@ -44,6 +48,8 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Up {
     connection: Connection,
+    /// Asks whether queues are there.
+    pub(super) probe: Arc<Probe>,
     /// Which connection of its link it is, from 1.
     pub(super) epoch: u64,
     blocked: Mutex<Option<String>>,
@@ -63,7 +69,8 @@ impl Link {
         let (count, reconnects) = watch::channel(0);
         let backoff = Backoff::new(options.first_wait, options.longest_wait);
         let name = format!("{} ({what})", options.name);
-        let keeper = Keeper { what, name, address, setup, tell, count, epochs: AtomicU64::new(0) };
+        let probe = Arc::new(Probe::new(Arc::clone(&address), format!("{} ({what}, asking)", options.name)));
+        let keeper = Keeper { what, name, address, probe, setup, tell, count, epochs: AtomicU64::new(0) };
         drop(task::spawn("bus-link", async move {
             closing.run_until_cancelled(keeper.keep(backoff)).await;
             keeper.close().await;
@@ -93,8 +100,16 @@ impl Link {
 }
 
 impl Up {
+    /// A channel. One whose number the broker has closed a channel under is refused by the client with what was said then: the
+    /// next number is taken.
     pub(super) async fn channel(&self) -> Result<Channel, Trouble> {
-        call("opening a channel", self.connection.create_channel()).await
+        let mut spoiled = 0;
+        loop {
+            match call("opening a channel", self.connection.create_channel()).await {
+                Err(Trouble::NotFound | Trouble::Mismatch(_)) if spoiled < MOST_SPOILED => spoiled += 1,
+                answer => return answer,
+            }
+        }
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -134,6 +149,7 @@ struct Keeper {
     what: &'static str,
     name: String,
     address: Arc<Address>,
+    probe: Arc<Probe>,
     setup: Setup,
     tell: watch::Sender<State>,
     count: watch::Sender<u64>,
@@ -179,14 +195,9 @@ impl Keeper {
     }
 
     async fn connect(&self) -> Result<Arc<Up>, Trouble> {
-        let name = LongString::from(self.name.as_str());
-        let connecting =
-            Connection::connect_uri(self.address.uri(), ConnectionProperties::default().with_connection_name(name));
-        let connection = timeout(CONNECT, connecting)
-            .await
-            .map_err(|_| Trouble::Other(format!("no answer for {} s", CONNECT.as_secs())))??;
-        let epoch = self.epochs.fetch_add(1, Ordering::Relaxed) + 1;
-        let up = Arc::new(Up { connection, epoch, blocked: Mutex::new(None), changed: watch::Sender::new(()) });
+        let connection = dial(&self.address, &self.name).await?;
+        let (probe, epoch) = (Arc::clone(&self.probe), self.epochs.fetch_add(1, Ordering::Relaxed) + 1);
+        let up = Arc::new(Up { connection, probe, epoch, blocked: Mutex::new(None), changed: watch::Sender::new(()) });
         match (self.setup)(Arc::clone(&up)).await {
             Ok(()) => Ok(up),
             Err(error) => {
@@ -229,6 +240,13 @@ impl Keeper {
             quit(&up).await;
         }
     }
+}
+
+/// Makes a connection, under the name that the broker's tools show.
+pub(super) async fn dial(address: &Address, name: &str) -> Result<Connection, Trouble> {
+    let properties = ConnectionProperties::default().with_connection_name(LongString::from(name));
+    let connected = timeout(CONNECT, Connection::connect_uri(address.uri(), properties)).await;
+    Ok(connected.map_err(|_| Trouble::Other(format!("no answer for {} s", CONNECT.as_secs())))??)
 }
 
 /// Says good-bye, if the other side still listens.

@@ -2,7 +2,7 @@
 //!
 //! * `bus` is what others hold: the port's methods and the start;
 //! * `link` is a supervised connection (one for publishing, one for everything else), `address` where it leads, `backoff`
-//!   how long it waits, `call` a call with its deadline;
+//!   how long it waits, `call` a call with its deadline, `probe` asks what may cost a channel on a connection of its own;
 //! * `topology` declares exchanges, queues and bindings and restores them, `young` keeps publications from queues that are
 //!   too new to be durable, `names` says what everything is called, `queue` is what is asked about one queue, `old` follows
 //!   those that were left for others with other arguments, `counts` counts;
@@ -25,6 +25,7 @@ mod message;
 mod names;
 mod old;
 mod options;
+mod probe;
 mod publish;
 mod queue;
 mod roster;

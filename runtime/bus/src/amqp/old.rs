@@ -7,7 +7,7 @@ use greenroom_contract::port::bus::Error;
 
 use super::{
     link::{Link, Up},
-    queue::{close, look},
+    queue::look,
     roster::Roster,
     topology::Topology,
 };
@@ -38,9 +38,7 @@ async fn look_after(
     old: &str,
     empty: &mut BTreeSet<String>,
 ) -> Result<(), Error> {
-    let (channel, there) = look(up, old).await?;
-    close(channel).await;
-    let Some(queue) = there else {
+    let Some(queue) = look(up, old).await? else {
         topology.forget_old(name, old);
         return Ok(());
     };

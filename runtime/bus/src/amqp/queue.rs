@@ -51,22 +51,16 @@ pub(super) fn passive() -> QueueDeclareOptions {
     QueueDeclareOptions { passive: true, ..Default::default() }
 }
 
-/// Whether a queue is there, and a channel that can be used further: a refusal closes the one it comes on.
-pub(super) async fn look(up: &Up, name: &str) -> Result<(Channel, Option<Queue>), Error> {
-    let channel = up.channel().await?;
-    match call("asking for a queue", channel.queue_declare(name.into(), passive(), FieldTable::default())).await {
-        Ok(queue) => Ok((channel, Some(queue))),
-        Err(Trouble::NotFound) => Ok((up.channel().await?, None)),
-        Err(trouble) => Err(trouble.into()),
-    }
+/// Whether a queue is there, and how it is.
+pub(super) async fn look(up: &Up, name: &str) -> Result<Option<Queue>, Error> {
+    Ok(up.probe.ask(name).await?)
 }
 
 /// Which of its names the broker knows a queue by.
 pub(super) async fn find(up: &Up, name: &str) -> Result<BTreeMap<String, Queue>, Error> {
     let mut found = BTreeMap::new();
     for name in every_name(name) {
-        let (channel, there) = look(up, &name).await?;
-        close(channel).await;
+        let there = look(up, &name).await?;
         found.extend(there.map(|queue| (name, queue)));
     }
     Ok(found)

@@ -11,7 +11,7 @@ use greenroom_contract::{
     TopicPattern,
     port::bus::{DEAD_LETTER_QUEUE, Error, QueueSpec},
 };
-use lapin::{Channel, ExchangeKind, Queue, types::FieldTable};
+use lapin::{ExchangeKind, Queue, types::FieldTable};
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep_until},
@@ -81,8 +81,8 @@ impl Topology {
 
     /// The queues that always are: for what died, and for what nobody took.
     pub(super) async fn common_queues(&self, up: &Up) -> Result<(), Error> {
-        let (mut channel, there) = look(up, DEAD_LETTER_QUEUE).await?;
-        channel = as_it_is(up, channel, DEAD_LETTER_QUEUE, quorum()).await?;
+        let there = look(up, DEAD_LETTER_QUEUE).await?;
+        let mut channel = as_it_is(up, up.channel().await?, DEAD_LETTER_QUEUE, quorum()).await?;
         if there.is_none() {
             // The dead must be as durable as the living.
             tokio::time::sleep(self.settle).await;
@@ -112,9 +112,7 @@ impl Topology {
         }
         let (actual, since) = {
             let _asking = self.asking.acquire().await;
-            let (channel, actual, since) = self.ensure(up, &spec).await?;
-            close(channel).await;
-            (actual, since)
+            self.ensure(up, &spec).await?
         };
         sleep_until(since + self.settle).await;
         let _asking = self.asking.acquire().await;
@@ -170,17 +168,16 @@ impl Topology {
 
     /// Makes sure that the queue is there and answers, under a name of its arguments, and says which and since when it is known
     /// to.
-    async fn ensure(&self, up: &Up, spec: &QueueSpec) -> Result<(Channel, String, Instant), Error> {
+    async fn ensure(&self, up: &Up, spec: &QueueSpec) -> Result<(String, Instant), Error> {
         let name = spec.name.as_str();
         if let Some(actual) = self.unborn_elsewhere(up, name) {
             revive(up, &actual).await?;
             self.lock().remove(name);
         }
-        if let Some((actual, since)) = self.declared_alike(up, spec) {
-            let (channel, there) = look(up, &actual).await?;
-            if there.is_some() {
-                return Ok((channel, actual, since));
-            }
+        if let Some((actual, since)) = self.declared_alike(up, spec)
+            && look(up, &actual).await?.is_some()
+        {
+            return Ok((actual, since));
         }
         let (number, arguments) = agent_queue(spec.sharing);
         let version = versioned(name, number);
@@ -197,11 +194,12 @@ impl Topology {
             actual = version;
             channel = create(up, channel, &actual, arguments).await?.0;
         }
+        close(channel).await;
         let since = self.seen(up, name, &actual, found.remove(&actual));
         if let Some(known) = self.lock().get_mut(name) {
             known.old = found.into_keys().collect();
         }
-        Ok((channel, actual, since))
+        Ok((actual, since))
     }
 
     /// What the broker calls a queue that this node created on an earlier connection and has not bound.
