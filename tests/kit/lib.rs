@@ -9,6 +9,7 @@ pub mod http;
 pub mod memory;
 pub mod model;
 pub mod node;
+mod process;
 pub mod proxy;
 pub mod servers;
 pub mod slack;

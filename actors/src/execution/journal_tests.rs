@@ -25,7 +25,7 @@ fn ask(name: &str) -> Ask {
     Ask { kind: StepKind::Tool, name: name.to_owned(), request_hash: name.to_owned(), effect: Effect::None }
 }
 
-fn before(seq: u32, name: &str, status: StepStatus) -> Step {
+pub(super) fn before(seq: u32, name: &str, status: StepStatus) -> Step {
     let ended = status == StepStatus::Settled;
     Step {
         attempt: 1,

@@ -23,7 +23,7 @@ use super::{
     mind::Kept,
     persist::persist_under,
     progress::{Progress, Voice},
-    step::{MAX_CRASHES, TIMED_OUT, after_failure},
+    step::{TIMED_OUT, after_failure, is_poison},
     trouble::Trouble,
 };
 use crate::{
@@ -106,6 +106,7 @@ pub enum Ending {
 pub async fn run(assignment: Assignment) -> Ending {
     let Assignment { claimed, kit, ports, parent, pulse, cancel } = assignment;
     let (fence, crashes, attempt) = (claimed.fence, claimed.crashes, claimed.attempt);
+    let poison = is_poison(&claimed);
     let event = claimed.event.clone();
     tracing::info!(attempt, epoch = fence.epoch, resumed.steps = claimed.journal.len(), "Execution started.");
 
@@ -132,12 +133,11 @@ pub async fn run(assignment: Assignment) -> Ending {
         cancel,
         plan: Shown::default(),
     };
-    let result = match crashes {
-        MAX_CRASHES.. => Err(Trouble::lasting(
-            "poison",
-            format!("its process or task died {crashes} times under it; the log of its trace says how"),
-        )),
-        _ => attempt_once(&mut context).await,
+    let result = if poison {
+        let why = format!("its process or task died {crashes} times under it; the log of its trace says how");
+        Err(Trouble::lasting("poison", why))
+    } else {
+        attempt_once(&mut context).await
     };
     // On the heap, because thousands run at a time and each would hold the room for its end from its beginning.
     let ending = Box::pin(conclude(context, result, &event)).await;

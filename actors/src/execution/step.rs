@@ -1,14 +1,28 @@
-//! How an attempt's end is judged: pure.
+//! How an attempt's end, and a claim after a crash, are judged: pure.
 
 use std::time::Duration;
 
 use greenroom_config::spec::Limits;
-use greenroom_contract::{execution::Failure, port::state::Conclusion, status::ExecutionStatus};
+use greenroom_contract::{
+    execution::{Claimed, Failure},
+    port::state::Conclusion,
+    status::{ExecutionStatus, StepStatus},
+};
 
-/// Crashes after which an execution counts as poison.
-pub(crate) const MAX_CRASHES: u32 = 3;
+/// Crashes in one place after which an execution counts as poison.
+const MAX_CRASHES: u32 = 3;
 /// The code of a failure by time limit.
 pub(crate) const TIMED_OUT: &str = "timed_out";
+
+/// Whether what is claimed kills whoever works on it: that many deaths, and no step finished between them. One that got further
+/// each time was in the way of deaths that had other reasons, as a long run may be in a month of them; that ends, because its
+/// steps are bounded.
+pub(crate) fn is_poison(claimed: &Claimed) -> bool {
+    let finished = |status| matches!(status, StepStatus::Settled | StepStatus::Failed);
+    // A step is replayed by each claim since it was finished.
+    let mut replays = claimed.journal.iter().filter(|step| finished(step.status)).map(|step| step.replays);
+    claimed.crashes >= MAX_CRASHES && replays.all(|replays| replays >= MAX_CRASHES)
+}
 
 /// What follows a failed attempt. `lasting` says that another attempt cannot mend it.
 pub(crate) fn after_failure(limits: &Limits, attempt: u32, failure: Failure, lasting: bool, jitter: f64) -> Conclusion {
@@ -30,7 +44,46 @@ fn wait_before(limits: &Limits, attempt: u32, jitter: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use greenroom_contract::{
+        Event, ExecutionId, TraceId,
+        execution::{Fence, Step},
+    };
+    use serde_json::json;
+
+    use super::{super::journal_tests::before, *};
+
+    /// Claimed after so many crashes, with steps as they are and as often as they were replayed.
+    fn claimed(crashes: u32, steps: &[(StepStatus, u32)]) -> Claimed {
+        let step = |(seq, (status, replays)): (u32, &(StepStatus, u32))| Step {
+            replays: *replays,
+            ..before(seq, "model", *status)
+        };
+        Claimed {
+            fence: Fence { execution: ExecutionId::new(), epoch: u64::from(crashes) + 1 },
+            agent: "a".parse().unwrap(),
+            version: "v1".to_owned(),
+            event: Event::new("agent.input.a", "test", TraceId::new(), json!({})),
+            attempt: 1,
+            crashes,
+            journal: (0..).zip(steps).map(step).collect(),
+        }
+    }
+
+    #[test]
+    fn three_deaths_in_one_place_are_poison_and_three_on_the_way_are_not() {
+        use StepStatus::{Intended, Settled};
+        for (crashes, steps, poison) in [
+            (2, &[][..], false),
+            (3, &[], true),
+            (3, &[(Intended, 0)], true),
+            (3, &[(Settled, 3), (Intended, 0)], true),
+            (3, &[(Settled, 3), (Settled, 2), (Intended, 0)], false),
+            (9, &[(Settled, 9), (StepStatus::Failed, 1), (Intended, 0)], false),
+            (9, &[(Settled, 9), (Settled, 3), (Intended, 0)], true),
+        ] {
+            assert_eq!(is_poison(&claimed(crashes, steps)), poison, "{crashes} crashes, {steps:?}");
+        }
+    }
 
     fn failure(code: &str) -> Failure {
         Failure::new(code, "why")

@@ -3,13 +3,16 @@
 use std::{
     fs,
     path::PathBuf,
-    process::{Command, ExitStatus},
+    process::ExitStatus,
     time::{Duration, Instant},
 };
 
 use tokio::process::Child;
 
-use crate::wait::{self, cut};
+use crate::{
+    process,
+    wait::{self, cut},
+};
 
 /// So many of a node's last lines stand in the message of a failed story, and so much of each; the rest is in the files.
 const LAST_LINES: usize = 60;
@@ -60,7 +63,7 @@ impl Process {
     /// # Panics
     /// When it is gone already.
     pub fn freeze(&self) {
-        self.signal("STOP");
+        process::freeze(&[self.living_pid()]);
     }
 
     /// Lets it go on (SIGCONT).
@@ -87,12 +90,13 @@ impl Process {
         self.signal("INT");
     }
 
-    fn signal(&self, name: &str) {
+    fn living_pid(&self) -> u32 {
         let Some(pid) = self.child.id() else { panic!("the process has ended:\n{}", self.output()) };
-        // The shell's own `kill`: the program of that name is not on every machine.
-        let kill = format!("kill -{name} \"$0\"");
-        let sent = Command::new("sh").args(["-c", &kill, &pid.to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "SIG{name} could not be sent");
+        pid
+    }
+
+    fn signal(&self, name: &str) {
+        process::signal(name, &[self.living_pid()]);
     }
 
     /// Its resident memory now, in KiB.

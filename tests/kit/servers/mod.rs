@@ -6,7 +6,6 @@
 
 mod backends;
 mod private;
-mod process;
 mod reference;
 mod script;
 mod shared;

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use super::{process, script};
-use crate::wait;
+use super::script;
+use crate::{process, wait};
 
 /// A killed process is gone at once; an orderly stop may flush first.
 const DEATH_LIMIT: Duration = wait::PATIENCE;
@@ -93,7 +93,7 @@ impl Server {
     pub async fn kill(&mut self) {
         let pid = self.take_pid();
         // Stopped first, so that no child is born between the look and the blow.
-        process::signal("STOP", &[pid]);
+        process::freeze(&[pid]);
         let family = process::family(pid);
         process::signal("KILL", &family);
         self.gone(&family).await;
@@ -117,8 +117,8 @@ impl Server {
     /// When it is not there.
     pub fn freeze(&self) {
         let pid = self.living_pid();
-        process::signal("STOP", &[pid]);
-        process::signal("STOP", &process::family(pid));
+        process::freeze(&[pid]);
+        process::freeze(&process::family(pid));
     }
 
     /// Lets it go on after [`Self::freeze`].
