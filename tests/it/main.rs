@@ -29,6 +29,7 @@ mod selftest;
 mod servers;
 mod shutdown;
 mod sim;
+mod slack_conversation;
 mod slack_door;
 mod slack_questions;
 mod slack_replies;

@@ -9,6 +9,8 @@ use tokio::sync::watch;
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub(super) content: Content,
+    /// What is said before tools are asked for.
+    pub(super) words: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) delay: Duration,
     pub(super) gate: Option<Gate>,
@@ -43,6 +45,12 @@ impl Reply {
     /// The model asks for several tools at once.
     pub fn tools(calls: &[(&str, Value)]) -> Self {
         Self::of(Content::Tools(calls.iter().map(|(name, input)| ((*name).to_owned(), input.clone())).collect()))
+    }
+
+    /// Says this before it asks for its tools.
+    pub fn saying(mut self, words: &str) -> Self {
+        words.clone_into(&mut self.words);
+        self
     }
 
     /// The server refuses with an HTTP status and an error in OpenAI's shape.
@@ -91,7 +99,8 @@ impl Reply {
     }
 
     fn of(content: Content) -> Self {
-        Self { content, headers: Vec::new(), delay: Duration::ZERO, gate: None, pauses: Vec::new(), tokens: (100, 10) }
+        let (headers, pauses, tokens) = (Vec::new(), Vec::new(), (100, 10));
+        Self { content, words: String::new(), headers, delay: Duration::ZERO, gate: None, pauses, tokens }
     }
 }
 

@@ -8,7 +8,7 @@ use super::reply::{Content, Reply};
 pub(super) fn completion(reply: &Reply, model: &Value, number: usize) -> Value {
     let (message, stop) = match &reply.content {
         Content::Tools(calls) => (
-            json!({"role": "assistant", "content": null, "tool_calls": tool_calls(calls, number, false)}),
+            json!({"role": "assistant", "content": words(reply), "tool_calls": tool_calls(calls, number, false)}),
             "tool_calls",
         ),
         Content::Text(text) | Content::Cut(text) => (json!({"role": "assistant", "content": text}), "stop"),
@@ -24,12 +24,14 @@ pub(super) fn completion(reply: &Reply, model: &Value, number: usize) -> Value {
 /// The events of a streamed answer, and whether the stream ends as it should (or is cut).
 pub(super) fn events(reply: &Reply, model: &Value, number: usize) -> (Vec<String>, bool) {
     let mut events = vec![chunk(model, number, json!({"role": "assistant", "content": ""}), None)];
+    let said = |piece: &str| chunk(model, number, json!({"content": piece}), None);
     let stop = match &reply.content {
         Content::Text(text) => {
-            events.extend(pieces(text).map(|piece| chunk(model, number, json!({"content": piece}), None)));
+            events.extend(pieces(text).map(said));
             "stop"
         }
         Content::Tools(calls) => {
+            events.extend(pieces(&reply.words).map(said));
             let delta = json!({"tool_calls": tool_calls(calls, number, true)});
             events.push(chunk(model, number, delta, None));
             "tool_calls"
@@ -87,6 +89,11 @@ fn tool_calls(calls: &[(String, Value)], number: usize, streamed: bool) -> Vec<V
 fn usage(reply: &Reply) -> Value {
     let (input, output) = reply.tokens;
     json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output})
+}
+
+/// What is said beside tool calls.
+fn words(reply: &Reply) -> Option<&str> {
+    Some(reply.words.as_str()).filter(|words| !words.is_empty())
 }
 
 /// A text word by word, so that a stream has more than one piece.
