@@ -11,10 +11,11 @@ use tokio::sync::Notify;
 /// Rows in the relay's tray at most. Beyond this it takes them from the store, at its own pace.
 const MOST: usize = 1000;
 
-/// The relay's bell, and its tray.
+/// The relay's bell, that of the replies, and the relay's tray.
 #[derive(Debug, Default)]
 pub struct Outbox {
     bell: Notify,
+    replies: Notify,
     look: AtomicBool,
     tray: Mutex<Vec<OutboxRow>>,
 }
@@ -24,6 +25,7 @@ impl Outbox {
     pub fn ring(&self) {
         self.look.store(true, Ordering::Release);
         self.bell.notify_one();
+        self.replies.notify_one();
     }
 
     /// Whether a row may be leased to the relay and handed to it.
@@ -61,6 +63,11 @@ impl Outbox {
     /// Resolves when there may be news.
     pub(crate) async fn news(&self) {
         self.bell.notified().await;
+    }
+
+    /// Resolves when there may be replies.
+    pub(crate) async fn replies(&self) {
+        self.replies.notified().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<OutboxRow>> {

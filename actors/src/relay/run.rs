@@ -2,54 +2,43 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
 use greenroom_contract::{
     execution::Failure,
     port::{
         bus::{self, Publication},
-        reply::{Replies, Reply},
-        state::{OutboxId, OutboxOutcome, OutboxRow, Outgoing},
+        state::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, Wanted},
     },
 };
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
-use super::{
-    outlet::Outlet,
-    step::{after_publish, after_reply},
-    windows::Windows,
-};
+use super::{step::after_publish, windows::Windows};
 use crate::{execution::persist, ports::Ports, service::service, supervisor::ChildSpec};
 
 /// Rows in one go: a confirm window.
 pub(super) const WINDOW: u32 = 100;
 /// How often the outbox is looked at without a reason to: retries become due by time.
-const LOOK_ANYWAY: Duration = Duration::from_millis(500);
+pub(super) const LOOK_ANYWAY: Duration = Duration::from_millis(500);
 /// How long the bus may take to confirm a batch; then it counts as unavailable and the rows are tried again.
 const CONFIRM: Duration = Duration::from_secs(30);
 /// How long what is due is still sent once the node stops; the rest goes out at its next start.
-const LAST_ROUNDS: Duration = Duration::from_secs(2);
-/// Replies on their way at a time; the store keeps those to one address in order.
-const REPLIES_AT_ONCE: usize = 16;
+pub(super) const LAST_ROUNDS: Duration = Duration::from_secs(2);
 
 /// The relay as a service of the node.
-pub fn relay(ports: Arc<Ports>, replies: Arc<dyn Replies>) -> ChildSpec {
-    let outlet = Outlet { ports, replies };
+pub fn relay(ports: Arc<Ports>) -> ChildSpec {
     service("relay", move |stop| {
-        let outlet = outlet.clone();
-        async move { run(outlet, stop).await }
+        let ports = Arc::clone(&ports);
+        async move { run(&ports, stop).await }
     })
 }
 
-async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
-    let ports = &outlet.ports;
+async fn run(ports: &Ports, stop: CancellationToken) -> Result<(), Failure> {
     let again = persist("redrive", || ports.state.redrive_outbox()).await.map_err(failed)?;
     if again > 0 {
         tracing::info!(rows = again, "Events that had reached no inbox are published again.");
     }
     let mut reconnects = ports.bus.reconnects();
-    let mut windows = Windows::new(&outlet);
+    let mut windows = Windows::new(ports);
     let (mut look, mut told_at) = (true, None);
     // What was handed over and is younger than what the store still has that is due.
     let mut younger: Vec<OutboxRow> = Vec::new();
@@ -74,8 +63,9 @@ async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
             windows.send(ports.outbox.take()).await?;
         } else {
             windows.forget_settled();
-            let claim =
-                persist("outbox", || ports.state.claim_outbox(&ports.node, WINDOW, ports.lease.judges_others()));
+            let claim = persist("outbox", || {
+                ports.state.claim_outbox(&ports.node, Wanted::Events(WINDOW), ports.lease.judges_others())
+            });
             let rows = windows.beside(claim).await?.map_err(failed)?;
             look_anyway = Instant::now() + LOOK_ANYWAY;
             // What was handed over goes between what the store gave, by its age.
@@ -102,8 +92,7 @@ async fn run(outlet: Outlet, stop: CancellationToken) -> Result<(), Failure> {
                 // Taken up at the top.
                 reconnects.mark_changed();
             }
-            // A reply that went may have held back the next one to its address.
-            replied = windows.next() => look = replied?,
+            let_by = windows.next() => look = let_by?,
             () = tokio::time::sleep_until(look_anyway) => look = true,
         }
     }
@@ -116,32 +105,18 @@ pub(crate) async fn reconnected(reconnects: &mut watch::Receiver<u64>) {
     }
 }
 
-/// Sends what is due. Replies go beside the events, so that a slow person does not hold up the bus.
-pub(super) async fn send(outlet: &Outlet, rows: Vec<OutboxRow>) -> Vec<(OutboxId, OutboxOutcome)> {
-    let mut events = Vec::new();
-    let mut replies = Vec::new();
-    for row in rows {
-        match row.outgoing {
-            Outgoing::Event { event, mandatory } => {
-                events.push((row.id, row.attempts, Publication { event, mandatory }))
-            }
-            Outgoing::Reply { to, text, is_error, card, trace_id } => {
-                let reply = Reply { id: row.id.0.to_string(), to, text, is_error, card, trace_id };
-                replies.push((row.id, row.attempts, reply));
-            }
-        }
-    }
-    let (mut outcomes, delivered) = futures::join!(publish(outlet, events), deliver(outlet, replies));
-    outcomes.extend(delivered);
-    outcomes
-}
-
-async fn publish(outlet: &Outlet, events: Vec<(OutboxId, u32, Publication)>) -> Vec<(OutboxId, OutboxOutcome)> {
+/// Publishes what is due.
+pub(super) async fn publish(ports: &Ports, rows: Vec<OutboxRow>) -> Vec<(OutboxId, OutboxOutcome)> {
+    let event = |row: OutboxRow| match row.outgoing {
+        Outgoing::Event { event, mandatory } => Some((row.id, row.attempts, Publication { event, mandatory })),
+        Outgoing::Reply { .. } => None,
+    };
+    let events: Vec<_> = rows.into_iter().filter_map(event).collect();
     if events.is_empty() {
         return Vec::new();
     }
     let batch: Vec<Publication> = events.iter().map(|(_, _, publication)| publication.clone()).collect();
-    let results = match tokio::time::timeout(CONFIRM, outlet.ports.bus.publish(batch)).await {
+    let results = match tokio::time::timeout(CONFIRM, ports.bus.publish(batch)).await {
         Ok(results) => results,
         Err(_) => {
             let silent = bus::Error::Unavailable { reason: format!("no confirmation within {CONFIRM:?}") };
@@ -167,29 +142,6 @@ async fn publish(outlet: &Outlet, events: Vec<(OutboxId, u32, Publication)>) -> 
         outcomes.push((id, outcome));
     }
     outcomes
-}
-
-async fn deliver(outlet: &Outlet, replies: Vec<(OutboxId, u32, Reply)>) -> Vec<(OutboxId, OutboxOutcome)> {
-    stream::iter(replies)
-        .map(|(id, attempts, reply)| async move {
-            let span = tracing::info_span!("reply", trace_id = %reply.trace_id, reply.kind = reply.to.kind());
-            let outcome = async {
-                match outlet.replies.send(reply).await {
-                    Ok(()) => {
-                        tracing::info!("Reply delivered.");
-                        OutboxOutcome::Delivered
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "Reply not delivered.");
-                        after_reply(attempts, &error, greenroom_contract::jitter())
-                    }
-                }
-            };
-            (id, outcome.instrument(span).await)
-        })
-        .buffer_unordered(REPLIES_AT_ONCE)
-        .collect()
-        .await
 }
 
 pub(super) fn failed(error: greenroom_contract::port::state::Error) -> Failure {

@@ -1,11 +1,6 @@
 //! Windows on their way: several at a time, each of which is sent. What was published is marked so in batches.
 
-use std::{
-    collections::{HashMap, HashSet},
-    future::Future,
-    pin::pin,
-    time::Duration,
-};
+use std::{collections::HashSet, future::Future, pin::pin, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use greenroom_contract::{
@@ -16,10 +11,10 @@ use greenroom_contract::{
 use tokio::time::Instant;
 
 use super::{
-    outlet::Outlet,
-    run::{WINDOW, failed, send},
+    hand::Hand,
+    run::{WINDOW, failed, publish},
 };
-use crate::execution::persist;
+use crate::{execution::persist, ports::Ports};
 
 /// Windows on their way at a time: the next is taken while the one before is being confirmed.
 const AT_ONCE: usize = 8;
@@ -33,13 +28,9 @@ const MOST_UNMARKED: usize = 500;
 
 /// Rows of a later window may overtake only those that were not taken at their first try.
 pub(super) struct Windows<'a> {
-    outlet: &'a Outlet,
+    ports: &'a Ports,
     flying: FuturesUnordered<BoxFuture<'a, Result<Landed, Failure>>>,
-    /// Rows of which the store may not know yet what became of them, with the tries of each before this one. After a long
-    /// absence it hands them out again.
-    in_hand: HashMap<OutboxId, u32>,
-    /// Those of which it knows by now. A claim that is under way may have been answered before, and still bring them.
-    settled: HashSet<OutboxId>,
+    hand: Hand,
     commands: Unmarked,
     facts: Unmarked,
 }
@@ -47,7 +38,7 @@ pub(super) struct Windows<'a> {
 /// What a window leaves behind.
 #[derive(Default)]
 struct Landed {
-    /// What came after something in it may be due now: replies to the same address, events behind one that had failed.
+    /// What came after something in it may be due now: it was behind an event that had failed.
     let_by: bool,
     /// Commands that were published: a queue had to take them.
     commands: Vec<OutboxId>,
@@ -94,18 +85,17 @@ impl Unmarked {
 }
 
 impl<'a> Windows<'a> {
-    pub(super) fn new(outlet: &'a Outlet) -> Self {
-        let (flying, in_hand, settled) = (FuturesUnordered::new(), HashMap::new(), HashSet::new());
+    pub(super) fn new(ports: &'a Ports) -> Self {
         let (commands, facts) = (Unmarked::new(MARK_COMMANDS), Unmarked::new(MARK_FACTS));
-        Self { outlet, flying, in_hand, settled, commands, facts }
+        Self { ports, flying: FuturesUnordered::new(), hand: Hand::default(), commands, facts }
     }
 
     /// Sends off what was claimed together with what was handed over, oldest first. Returns whether anything that was
     /// claimed was new.
     pub(super) async fn send_with(&mut self, claimed: Vec<OutboxRow>, handed: Vec<OutboxRow>) -> Result<bool, Failure> {
-        let mut rows = self.take_up(claimed);
+        let mut rows = self.hand.take_up(claimed);
         let is_new = !rows.is_empty();
-        rows.extend(self.take_up(handed));
+        rows.extend(self.hand.take_up(handed));
         rows.sort_unstable_by_key(|row| row.id);
         self.launch(rows).await?;
         Ok(is_new)
@@ -116,36 +106,20 @@ impl<'a> Windows<'a> {
         self.send_with(rows, Vec::new()).await
     }
 
-    /// Takes rows into the hand, those apart that are in it.
-    fn take_up(&mut self, mut rows: Vec<OutboxRow>) -> Vec<OutboxRow> {
-        rows.retain(|row| match self.in_hand.insert(row.id, row.attempts) {
-            None => true,
-            // It was given back to be tried again, and its time has come.
-            Some(before) if before < row.attempts => {
-                self.settled.remove(&row.id);
-                true
-            }
-            Some(_) => false,
-        });
-        rows
-    }
-
     /// Waits where too many windows are on their way.
     async fn launch(&mut self, rows: Vec<OutboxRow>) -> Result<(), Failure> {
         for rows in rows.chunks(WINDOW as usize) {
             while self.flying.len() >= AT_ONCE {
                 self.next().await?;
             }
-            self.flying.push(Box::pin(window(self.outlet, rows.to_vec())));
+            self.flying.push(Box::pin(window(self.ports, rows.to_vec())));
         }
         Ok(())
     }
 
     /// Rows that are settled may be handed out anew from here on. To be called directly before the store is asked for rows.
     pub(super) fn forget_settled(&mut self) {
-        for id in self.settled.drain() {
-            self.in_hand.remove(&id);
-        }
+        self.hand.forget_settled();
     }
 
     /// Awaits `work` while the windows go on.
@@ -181,7 +155,7 @@ impl<'a> Windows<'a> {
                 return Ok(false);
             }
         };
-        self.settled.extend(landed.settled);
+        self.hand.settle(landed.settled);
         self.commands.add(landed.commands);
         self.facts.add(landed.facts);
         Ok(landed.let_by)
@@ -203,25 +177,24 @@ impl<'a> Windows<'a> {
     }
 
     fn mark(&mut self, settled: Vec<OutboxId>) {
-        let outlet = self.outlet;
+        let ports = self.ports;
         if settled.is_empty() {
             return;
         }
         self.flying.push(Box::pin(async move {
-            settle(outlet, settled.iter().map(|id| (*id, OutboxOutcome::Published)).collect()).await?;
+            settle(ports, settled.iter().map(|id| (*id, OutboxOutcome::Published)).collect()).await?;
             Ok(Landed { settled, ..Landed::default() })
         }));
     }
 }
 
-async fn window(outlet: &Outlet, rows: Vec<OutboxRow>) -> Result<Landed, Failure> {
+async fn window(ports: &Ports, rows: Vec<OutboxRow>) -> Result<Landed, Failure> {
     let is_command = |row: &OutboxRow| matches!(row.outgoing, Outgoing::Event { mandatory: true, .. });
     let commands: HashSet<OutboxId> = rows.iter().filter(|row| is_command(row)).map(|row| row.id).collect();
     let failed_before: HashSet<OutboxId> = rows.iter().filter(|row| row.attempts > 0).map(|row| row.id).collect();
-    let replied = rows.iter().any(|row| matches!(row.outgoing, Outgoing::Reply { .. }));
-    let mut landed = Landed { let_by: replied || !failed_before.is_empty(), ..Landed::default() };
+    let mut landed = Landed { let_by: !failed_before.is_empty(), ..Landed::default() };
     let mut rest = Vec::new();
-    for (id, outcome) in send(outlet, rows).await {
+    for (id, outcome) in publish(ports, rows).await {
         match outcome {
             // Others wait for it.
             OutboxOutcome::Published if failed_before.contains(&id) => rest.push((id, OutboxOutcome::Published)),
@@ -232,35 +205,22 @@ async fn window(outlet: &Outlet, rows: Vec<OutboxRow>) -> Result<Landed, Failure
     }
     landed.settled = rest.iter().map(|(id, _)| *id).collect();
     if !rest.is_empty() {
-        settle(outlet, rest).await?;
+        settle(ports, rest).await?;
     }
     Ok(landed)
 }
 
-async fn settle(outlet: &Outlet, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> Result<(), Failure> {
-    persist("outbox", || outlet.ports.state.settle_outbox(outcomes.clone())).await.map_err(failed)
+async fn settle(ports: &Ports, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> Result<(), Failure> {
+    persist("outbox", || ports.state.settle_outbox(outcomes.clone())).await.map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use greenroom_contract::{
-        Event, TraceId,
-        port::reply::{self, Replies, Reply},
-    };
+    use greenroom_contract::{Event, TraceId};
     use serde_json::json;
 
     use super::*;
     use crate::testing::Bed;
-
-    struct NoReplies;
-
-    impl Replies for NoReplies {
-        fn send(&self, _: Reply) -> BoxFuture<'_, Result<(), reply::Error>> {
-            Box::pin(std::future::ready(Ok(())))
-        }
-    }
 
     fn row(attempts: u32) -> Vec<OutboxRow> {
         let event = Event::new("a.b", "test", TraceId::new(), json!({}));
@@ -270,8 +230,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_claim_that_was_answered_before_a_row_was_settled_does_not_bring_it_again() {
         let bed = Bed::paused().await;
-        let outlet = Outlet { ports: Arc::clone(&bed.ports), replies: Arc::new(NoReplies) };
-        let mut windows = Windows::new(&outlet);
+        let mut windows = Windows::new(&bed.ports);
         assert!(windows.send(row(0)).await.unwrap());
         assert!(!windows.send(row(0)).await.unwrap(), "it is on its way");
         // A claim is under way meanwhile, and was answered before the row was settled.

@@ -20,7 +20,7 @@ use greenroom_contract::{
         Accepted, Arrival, Asked, Calls, Checkpoint, CheckpointKey, Claim, ClarificationFilter, Clarifications,
         Conclusion, DeadLetterFilter, Decided, Decision, Error, Escalated, ExecutionFilter, Finish, NewDeadLetter,
         NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved, Result,
-        Spent, StaleCall, State, Submission, Submitted, Swept, Wait,
+        Spent, StaleCall, State, Submission, Submitted, Swept, Wait, Wanted,
     },
 };
 use jiff::Timestamp;
@@ -190,7 +190,7 @@ impl State for Store {
         unasked()
     }
 
-    fn claim_outbox(&self, _: &NodeId, _: u32, _: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
+    fn claim_outbox(&self, _: &NodeId, _: Wanted, _: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
         unasked()
     }
 

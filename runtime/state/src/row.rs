@@ -2,7 +2,7 @@
 
 use greenroom_contract::{
     AgentId, ClarificationId, Event, EventId, ExecutionId, ReplyTo, TraceId,
-    port::state::{Outgoing, Result, STOPPED},
+    port::state::{Outgoing, Result, STOPPED, Wanted},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -16,6 +16,14 @@ use crate::{
 pub(crate) const EVENT: &str = "event";
 /// The kind of rows that carry a reply to a person.
 pub(crate) const REPLY: &str = "reply";
+
+/// The kind of rows that are wanted, and how many.
+pub(crate) fn kind_of(wanted: Wanted) -> (&'static str, u32) {
+    match wanted {
+        Wanted::Events(limit) => (EVENT, limit),
+        Wanted::Replies(limit) => (REPLY, limit),
+    }
+}
 
 /// A row before it is written.
 pub(crate) struct NewRow {

@@ -7,7 +7,7 @@ use greenroom_contract::{
     AgentId, Clock, Event, NodeId, TraceId,
     clock::{from_millis, to_millis},
     page::PageRequest,
-    port::state::{Accepted, Arrival, Conclusion, Finish, OutboxOutcome, State, Submission, Swept},
+    port::state::{Accepted, Arrival, Conclusion, Finish, OutboxOutcome, State, Submission, Swept, Wanted},
 };
 use greenroom_state::{
     PostgresState,
@@ -75,7 +75,7 @@ async fn one_that_may_not_go_any_more_holds_up_no_other() {
         clock.advance(Duration::from_secs(61));
         assert_eq!(round(&state, &clock).await, deleted);
     }
-    let rows = state.claim_outbox(&NodeId::new("here"), 10, true).await.unwrap();
+    let rows = state.claim_outbox(&NodeId::new("here"), Wanted::Events(10), true).await.unwrap();
     state.settle_outbox(rows.iter().map(|row| (row.id, OutboxOutcome::Published)).collect()).await.unwrap();
     for deleted in [0, 1] {
         clock.advance(Duration::from_secs(61));

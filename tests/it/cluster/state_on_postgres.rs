@@ -7,7 +7,7 @@ use greenroom_contract::{
     AgentId, Event, ExecutionId, NodeId, TraceId,
     execution::{Claimed, Effect, Intended, StepKind},
     page::PageRequest,
-    port::state::{Accepted, Arrival, Claim, Error, OutboxOutcome, State, Submission},
+    port::state::{Accepted, Arrival, Claim, Error, OutboxOutcome, State, Submission, Wanted},
     status::ExecutionStatus,
     task,
 };
@@ -130,7 +130,8 @@ async fn two_relays_never_take_the_same_row() {
             let state = PostgresState::connect(&url, Options::default()).await.unwrap();
             let mut taken = Vec::new();
             for _ in 0..30 {
-                let rows = state.claim_outbox(&NodeId::new(&format!("relay-{n}")), 10, true).await.unwrap();
+                let rows =
+                    state.claim_outbox(&NodeId::new(&format!("relay-{n}")), Wanted::Events(10), true).await.unwrap();
                 taken.extend(rows.iter().map(|row| row.id));
                 let outcomes = rows.iter().map(|row| (row.id, OutboxOutcome::Published)).collect();
                 state.settle_outbox(outcomes).await.unwrap();

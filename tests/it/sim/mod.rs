@@ -9,6 +9,7 @@ mod continuity;
 mod conversations;
 mod day;
 mod ports;
+mod replies;
 mod schedules;
 mod supervision;
 mod tools;

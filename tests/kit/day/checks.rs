@@ -97,7 +97,7 @@ fn nobody_runs_more_than_its_capacity(life: &Life) -> Checked {
 /// Only what was told to panic panics: a shell or a service that does is a fault of the machine.
 fn the_machine_is_sound(life: &Life) -> Checked {
     let agents = CAST.map(|member| format!("agents/{}", member.name));
-    let services = ["relay", "store-monitor", "dead-letters", "agents"].map(String::from);
+    let services = ["relay", "replies", "store-monitor", "dead-letters", "agents"].map(String::from);
     for path in agents.into_iter().chain(services) {
         let failures = life.house().place(&path).map(|place| place.failures).unwrap_or_default();
         let fault = failures

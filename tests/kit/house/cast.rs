@@ -4,14 +4,7 @@ use std::sync::Arc;
 
 use greenroom_actors::ports::{Outfit, Outfitter};
 use greenroom_config::AgentSpec;
-use greenroom_contract::{
-    BoxFuture,
-    execution::Failure,
-    port::{
-        llm::Llm,
-        reply::{Error, Replies, Reply},
-    },
-};
+use greenroom_contract::{BoxFuture, execution::Failure, port::llm::Llm};
 
 use super::{
     model::{Model, Voice},
@@ -33,14 +26,5 @@ impl Outfitter for Wardrobe {
         let cheaper = spec.limits.budget_usd.degrade_to.as_ref().and_then(|other| other.model.as_deref()).map(voice);
         let tools = Arc::new(Tools { model: Arc::clone(&self.model) });
         Box::pin(std::future::ready(Ok(Outfit { llm, cheaper, tools })))
-    }
-}
-
-/// Nobody is written to.
-pub(super) struct NoReplies;
-
-impl Replies for NoReplies {
-    fn send(&self, _: Reply) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(std::future::ready(Ok(())))
     }
 }

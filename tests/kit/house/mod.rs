@@ -5,6 +5,7 @@
 //! caretakers. [`House::close`] takes it down and fails if anything was left behind.
 
 mod cast;
+mod chat;
 mod ending;
 mod model;
 mod tools;
@@ -12,6 +13,7 @@ mod up;
 mod verbs;
 mod world;
 
+pub use chat::Chat;
 pub use ending::Closed;
 pub use model::{Act, Asked, Gate, Load, Model, Price};
 pub use up::House;

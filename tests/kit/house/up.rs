@@ -15,7 +15,7 @@ use greenroom_actors::{
     orchestrator::Orchestrator,
     porter::porter,
     ports::Ports,
-    relay::relay,
+    relay,
     scheduler::{caller, scheduler},
     supervisor::{Breaker, ChildSpec, State as Children, Supervisor, SupervisorHandle},
     watchdog::{Rules, Time, Watchdog},
@@ -33,10 +33,7 @@ use greenroom_contract::{
 use serde_json::Value;
 use tokio::{runtime::Handle, time::Instant};
 
-use super::{
-    cast::{NoReplies, Wardrobe},
-    world::World,
-};
+use super::{cast::Wardrobe, world::World};
 use crate::memory::{MemoryBus, MemoryState};
 
 /// How long a test waits at most for anything, on paused time.
@@ -114,7 +111,8 @@ impl House {
         if world.roles.has(Role::Scheduler) {
             root.add(scheduler(Arc::clone(&ports), machine.clone()));
         }
-        root.add(relay(Arc::clone(&ports), Arc::new(NoReplies)));
+        root.add(relay::relay(Arc::clone(&ports)));
+        root.add(relay::replies(Arc::clone(&ports), Arc::clone(&world.chat) as _));
         root.add(scout(Arc::clone(&ports), machine.clone()));
         root.add(porter(Arc::clone(&ports), Default::default()));
         let house = Self {

@@ -6,7 +6,7 @@ use greenroom_config::Roles;
 use greenroom_contract::{Clock, ExecutionId, MicroUsd, NodeId, execution::Step, port::state::State};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{model::Model, up::House};
+use super::{chat::Chat, model::Model, up::House};
 use crate::memory::{MemoryBus, MemoryState, PausedClock};
 
 /// Store, bus and model, with a clock that follows tokio's.
@@ -17,6 +17,8 @@ pub struct World {
     pub bus: MemoryBus,
     /// The model.
     pub model: Arc<Model>,
+    /// Where answers to people go.
+    pub chat: Arc<Chat>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) node: NodeId,
     pub(super) roles: Roles,
@@ -46,6 +48,7 @@ impl Default for World {
         Self {
             bus: MemoryBus::new(Arc::clone(&clock)),
             model: Arc::new(Model::new(Arc::clone(&state))),
+            chat: Arc::default(),
             state,
             clock,
             node: NodeId::new("sim"),
@@ -68,6 +71,7 @@ impl World {
             state: Arc::new(self.state.from_another_node()),
             bus: self.bus.clone(),
             model: Arc::clone(&self.model),
+            chat: Arc::clone(&self.chat),
             clock: Arc::clone(&self.clock),
             node: NodeId::new(name),
             roles: roles.parse().unwrap_or_else(|error| panic!("{roles}: {error}")),

@@ -109,7 +109,7 @@ impl State for FakeState {
         unimplemented!()
     }
 
-    fn claim_outbox(&self, _: &NodeId, _: u32, _: bool) -> BoxFuture<'_, state::Result<Vec<OutboxRow>>> {
+    fn claim_outbox(&self, _: &NodeId, _: state::Wanted, _: bool) -> BoxFuture<'_, state::Result<Vec<OutboxRow>>> {
         unimplemented!()
     }
 

@@ -11,7 +11,7 @@ use greenroom_actors::{
     orchestrator::{Orchestrator, rounds},
     porter::porter,
     ports::Ports,
-    relay::relay,
+    relay,
     scheduler::{caller, scheduler},
     service::service,
     sorter::{Sorting, sorter},
@@ -157,7 +157,8 @@ pub async fn start(config: NodeConfig, env: Environment) -> Result<Node, BootErr
             root.add(housekeeping(Arc::clone(&ports), retention));
         }
     }
-    root.add(relay(Arc::clone(&ports), replies));
+    root.add(relay::relay(Arc::clone(&ports)));
+    root.add(relay::replies(Arc::clone(&ports), replies));
     root.add(slack_signs(signs));
     orchestrator.apply(loaded);
     if shared && roles.has(Role::Orchestrator) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use greenroom_contract::{
     BoxFuture, Event, ExecutionId, NodeId, TraceId,
     execution::Failure,
-    port::state::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Result},
+    port::state::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Result, Wanted},
     status::ExecutionStatus,
 };
 use sqlx::{PgConnection, postgres::PgRow};
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     codec::{self, Damaged, Stored},
     letter::{Letter, without_address},
-    row::{EVENT, REPLY, ReplyBody},
+    row::{EVENT, REPLY, ReplyBody, kind_of},
 };
 
 /// How long a relay has a row that it took before another may take it.
@@ -44,14 +44,15 @@ struct Due {
     body: Stored,
 }
 
-pub(super) async fn claim(store: &PostgresState, node: NodeId, limit: u32, lost: bool) -> Result<Vec<OutboxRow>> {
+pub(super) async fn claim(store: &PostgresState, node: NodeId, wanted: Wanted, lost: bool) -> Result<Vec<OutboxRow>> {
     const LEASE: &str = include_str!("statements/lease.sql");
     let lane = key(OUTBOX);
+    let (kind, limit) = kind_of(wanted);
     let call = calling::<Vec<Due>, _>(move |conn, now| {
         let node = node.clone();
         Box::pin(async move {
             let query = sqlx::query(LEASE).bind(now).bind(node.as_str()).bind(LEASE_MS).bind(i64::from(limit));
-            let query = query.bind(lost);
+            let query = query.bind(lost).bind(kind);
             query.fetch_all(conn).await?.iter().map(Due::read).collect()
         })
     });

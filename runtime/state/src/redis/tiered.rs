@@ -10,7 +10,7 @@ use greenroom_contract::{
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewCheckpoint,
         NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation,
-        Reserved, Result, Spent, State, Submission, Submitted, Swept,
+        Reserved, Result, Spent, State, Submission, Submitted, Swept, Wanted,
     },
     task,
 };
@@ -183,8 +183,8 @@ impl State for Tiered {
         self.durable.submit_leased(submission, node)
     }
 
-    fn claim_outbox(&self, node: &NodeId, limit: u32, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
-        self.durable.claim_outbox(node, limit, lost)
+    fn claim_outbox(&self, node: &NodeId, wanted: Wanted, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
+        self.durable.claim_outbox(node, wanted, lost)
     }
 
     fn settle_outbox(&self, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> BoxFuture<'_, Result<()>> {

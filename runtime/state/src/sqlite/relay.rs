@@ -3,7 +3,7 @@
 use greenroom_contract::{
     Event, ExecutionId, NodeId, TraceId,
     execution::Failure,
-    port::state::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Result},
+    port::state::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Result, Wanted},
     status::ExecutionStatus,
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     codec::{self, Damaged, Stored},
     letter::{Letter, without_address},
-    row::{EVENT, REPLY, ReplyBody},
+    row::{EVENT, REPLY, ReplyBody, kind_of},
 };
 
 /// How long the relay has a row that it took before it comes free.
@@ -35,12 +35,12 @@ struct Due {
     body: Stored,
 }
 
-/// Takes what is due. A row is taken by whoever comes first if it is nobody's; else by its owner, unless that has it in hand;
+/// Takes what is due of a kind. A row is taken by whoever comes first if it is nobody's; else by its owner, unless that has it in hand;
 /// else, where asked for what is lost, by others once its lease or its owner's is over. A reply waits for the earlier ones to
 /// the same address; an event for an earlier one under its topic that has failed, unless that fails for ever.
 pub(super) const LEASE: &str = "UPDATE outbox SET lease_owner = ?1, lease_until = ?2 + ?3 WHERE id IN ( \
          SELECT id FROM outbox AS o INDEXED BY outbox_due \
-         WHERE o.published = 0 AND o.available_at <= ?2 \
+         WHERE o.published = 0 AND o.kind = ?6 AND o.available_at <= ?2 \
          AND (o.lease_owner IS NULL \
              OR o.lease_owner = ?1 AND (o.lease_until IS NULL OR o.lease_until < ?2) \
              OR ?5 AND o.lease_owner <> ?1 AND (o.lease_until < ?2 \
@@ -55,9 +55,9 @@ pub(super) const LEASE: &str = "UPDATE outbox SET lease_owner = ?1, lease_until 
          ORDER BY o.id LIMIT ?4 + 0) \
      RETURNING id, kind, mandatory, attempts, trace_id, body";
 
-pub(super) async fn claim(store: &SqliteState, node: NodeId, limit: u32, lost: bool) -> Result<Vec<OutboxRow>> {
+pub(super) async fn claim(store: &SqliteState, node: NodeId, wanted: Wanted, lost: bool) -> Result<Vec<OutboxRow>> {
     let now = store.now();
-    let mut due = store.write(move |conn| Ok(lease(conn, &node, now, limit, lost)?)).await?;
+    let mut due = store.write(move |conn| Ok(lease(conn, &node, now, wanted, lost)?)).await?;
     due.sort_unstable_by_key(|row| row.id);
     let mut rows = Vec::with_capacity(due.len());
     let mut unreadable = Vec::new();
@@ -78,9 +78,10 @@ pub(super) async fn claim(store: &SqliteState, node: NodeId, limit: u32, lost: b
     Ok(rows)
 }
 
-fn lease(conn: &Connection, node: &NodeId, now: i64, limit: u32, lost: bool) -> rusqlite::Result<Vec<Due>> {
+fn lease(conn: &Connection, node: &NodeId, now: i64, wanted: Wanted, lost: bool) -> rusqlite::Result<Vec<Due>> {
+    let (kind, limit) = kind_of(wanted);
     conn.prepare_cached(LEASE)?
-        .query_map(params![node.as_str(), now, LEASE_MS, limit, lost], |row| {
+        .query_map(params![node.as_str(), now, LEASE_MS, limit, lost, kind], |row| {
             Ok(Due {
                 id: row.get(0)?,
                 kind: row.get(1)?,

@@ -11,7 +11,7 @@ use greenroom_contract::{
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, ExecutionFilter, Finish, NewDeadLetter,
         NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation, Reserved, Result,
-        Spent, State, Submission, Submitted, Swept,
+        Spent, State, Submission, Submitted, Swept, Wanted,
     },
 };
 use greenroom_sqlite::Database;
@@ -87,8 +87,8 @@ impl State for SqliteState {
         Box::pin(submit::submit(self, submission, Some(node.clone())))
     }
 
-    fn claim_outbox(&self, node: &NodeId, limit: u32, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
-        Box::pin(relay::claim(self, node.clone(), limit, lost))
+    fn claim_outbox(&self, node: &NodeId, wanted: Wanted, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
+        Box::pin(relay::claim(self, node.clone(), wanted, lost))
     }
 
     fn settle_outbox(&self, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> BoxFuture<'_, Result<()>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use greenroom_contract::{
     AgentId, Event, NodeId, TraceId,
     page::PageRequest,
-    port::state::{Accepted, Arrival, Claim, DeadLetterFilter, Error, State, Submission},
+    port::state::{Accepted, Arrival, Claim, DeadLetterFilter, Error, State, Submission, Wanted},
     status::ExecutionStatus,
 };
 use greenroom_sqlite::{Database, Failed};
@@ -72,7 +72,7 @@ async fn what_was_accepted_is_there_after_the_file_was_closed() {
         claimed
     };
     let (_db, state) = open(folder.path());
-    assert_eq!(state.claim_outbox(&node, 10, true).await.unwrap().len(), 1);
+    assert_eq!(state.claim_outbox(&node, Wanted::Events(10), true).await.unwrap().len(), 1);
     assert_eq!(state.take_back(&node).await.unwrap(), 1);
     let again = state.claim(Claim { node, agent, limit: 10, ordered: false, lost: true, here: true }).await.unwrap();
     assert_eq!((again[0].fence.execution, again[0].fence.epoch), (claimed.fence.execution, 2));
@@ -99,7 +99,7 @@ async fn a_damaged_row_does_not_hold_up_the_others() {
     assert_eq!((listed.len(), listed[1].status), (2, ExecutionStatus::Failed));
     assert!(listed[1].input.as_str().unwrap().starts_with("(unreadable"));
     // The good row, and the news of the execution that was given up.
-    assert_eq!(state.claim_outbox(&node, 10, true).await.unwrap().len(), 2);
+    assert_eq!(state.claim_outbox(&node, Wanted::Events(10), true).await.unwrap().len(), 2);
     let letters = state.dead_letters(DeadLetterFilter::default(), PageRequest::default()).await.unwrap().items;
     assert!(letters.len() == 2 && letters.iter().all(|letter| letter.reason.code == "unreadable"), "{letters:?}");
 }
@@ -165,7 +165,7 @@ async fn the_relays_question_is_planned_once() {
         .write(move |conn| {
             for round in 0..3_i64 {
                 let mut statement = conn.prepare_cached(super::relay::LEASE)?;
-                statement.query(rusqlite::params!["relay", round, 30, 10, true])?.next()?;
+                statement.query(rusqlite::params!["relay", round, 30, 10, true, "event"])?.next()?;
             }
             let statement = conn.prepare_cached(super::relay::LEASE)?;
             Ok(statement.get_status(rusqlite::StatementStatus::RePrepare))

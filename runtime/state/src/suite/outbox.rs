@@ -3,7 +3,7 @@
 use greenroom_contract::{
     ReplyTo, TraceId,
     event::SlackReply,
-    port::state::{Finish, OutboxOutcome, OutboxRow, Outgoing, Submission},
+    port::state::{Finish, OutboxOutcome, OutboxRow, Outgoing, Submission, Wanted},
 };
 use serde_json::json;
 
@@ -20,7 +20,7 @@ pub async fn rows_come_oldest_first_and_to_one_relay(stage: Stage) {
         submitted.push(stage.submit(&support, json!(n)).await.event.event_id);
     }
     let (a, b) = (node("a"), node("b"));
-    let claims = async |node, limit| stage.state.claim_outbox(node, limit, true).await;
+    let claims = async |node, limit| stage.state.claim_outbox(node, Wanted::Events(limit), true).await;
     let (one, two) = tokio::join!(claims(&a, 2), claims(&b, 10));
     let ids = |rows: &[OutboxRow]| rows.iter().map(|row| event_of(row).event_id).collect::<Vec<_>>();
     let (one, two) = (ids(&one.unwrap()), ids(&two.unwrap()));
@@ -32,7 +32,7 @@ pub async fn rows_come_oldest_first_and_to_one_relay(stage: Stage) {
 pub async fn a_dead_relays_rows_come_free(stage: Stage) {
     let (support, a, b) = (agent("support"), node("a"), node("b"));
     stage.submit(&support, json!(1)).await;
-    let claims = async |node| stage.state.claim_outbox(node, 10, true).await.unwrap().len();
+    let claims = async |node| stage.state.claim_outbox(node, Wanted::Events(10), true).await.unwrap().len();
 
     stage.state.heartbeat(&a, secs(4)).await.unwrap();
     assert_eq!(claims(&a).await, 1);
@@ -61,7 +61,7 @@ pub async fn a_row_that_nobody_hands_over_comes_free_soon(stage: Stage) {
 pub async fn a_store_that_was_away_hands_leased_rows_to_nobody(stage: Stage) {
     let (support, a, b) = (agent("support"), node("a"), node("b"));
     stage.submit(&support, json!(1)).await;
-    let claims = async |node, lost| stage.state.claim_outbox(node, 10, lost).await.unwrap().len();
+    let claims = async |node, lost| stage.state.claim_outbox(node, Wanted::Events(10), lost).await.unwrap().len();
     for node in [&a, &b] {
         stage.state.heartbeat(node, secs(4)).await.unwrap();
     }
@@ -129,7 +129,7 @@ pub async fn what_is_written_behind_others_goes_by_its_writers_relay(stage: Stag
         let submission = Submission { event, agent: Some(support.clone()) };
         stage.state.submit_leased(submission, node).await.unwrap().1.is_some()
     };
-    let claim = async |node| stage.state.claim_outbox(node, 10, true).await.unwrap();
+    let claim = async |node| stage.state.claim_outbox(node, Wanted::Events(10), true).await.unwrap();
     for node in [&a, &b] {
         stage.state.heartbeat(node, secs(4)).await.unwrap();
     }
@@ -172,7 +172,12 @@ pub async fn replies_to_one_address_keep_their_order(stage: Stage) {
     let outbox = vec![reply("C1", "first"), reply("C1", "second"), reply("C2", "elsewhere")];
     stage.state.finish(claimed.fence, Finish { outbox, ..end(succeeded()) }).await.unwrap();
 
-    let rows = stage.due().await;
+    // Nobody who wants events gets a reply, nor the other way round.
+    stage.submit(&agent("support"), json!(1)).await;
+    let claims = async |wanted| stage.state.claim_outbox(&node("relay"), wanted, true).await.unwrap();
+    let events = claims(Wanted::Events(10)).await;
+    assert_eq!((events.len(), texts(&events).len()), (1, 0));
+    let rows = claims(Wanted::Replies(10)).await;
     assert_eq!(texts(&rows), ["first", "elsewhere"]);
     assert!(matches!(&rows[0].outgoing, Outgoing::Reply { to: address, .. } if *address == to("C1")));
     stage.settle(&rows[1..], OutboxOutcome::Delivered).await;

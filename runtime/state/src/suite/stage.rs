@@ -17,7 +17,7 @@ use greenroom_contract::{
         llm::Usage,
         state::{
             Accepted, Arrival, Claim, Conclusion, Finish, OutboxOutcome, OutboxRow, Outgoing, Spent, State, Submission,
-            Submitted,
+            Submitted, Wanted,
         },
     },
     status::{ExecutionStatus, StepStatus},
@@ -138,9 +138,13 @@ impl Stage {
         all.into_iter().find(|(name, _)| name == agent).map(|(_, spent)| spent).unwrap_or_default()
     }
 
-    /// What is due in the outbox.
+    /// What is due in the outbox, of either kind.
     pub(super) async fn due(&self) -> Vec<OutboxRow> {
-        self.state.claim_outbox(&node("relay"), 100, true).await.unwrap()
+        let claims = async |wanted| self.state.claim_outbox(&node("relay"), wanted, true).await.unwrap();
+        let mut due = claims(Wanted::Events(100)).await;
+        due.extend(claims(Wanted::Replies(100)).await);
+        due.sort_by_key(|row| row.id);
+        due
     }
 
     /// Says what became of outbox rows, the same for each.

@@ -4,7 +4,7 @@ use greenroom_contract::{
     AgentId, EventId, ExecutionId, NodeId,
     call::CallResult,
     execution::Failure,
-    port::state::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, Result, Submission, Submitted},
+    port::state::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, Result, Submission, Submitted, Wanted},
     status::ExecutionStatus,
 };
 use serde_json::json;
@@ -113,13 +113,20 @@ impl Tables {
         }
     }
 
-    pub(super) fn claim_outbox(&mut self, node: &NodeId, limit: u32, lost: bool, now: i64) -> Vec<OutboxRow> {
+    pub(super) fn claim_outbox(&mut self, node: &NodeId, wanted: Wanted, lost: bool, now: i64) -> Vec<OutboxRow> {
+        let (events, limit) = match wanted {
+            Wanted::Events(limit) => (true, limit),
+            Wanted::Replies(limit) => (false, limit),
+        };
         let mut taken = Vec::new();
         for id in &self.due {
             if taken.len() >= limit as usize {
                 break;
             }
             let out = &self.outbox[id];
+            if out.event().is_some() != events {
+                continue;
+            }
             let held = out.lease.as_ref().is_some_and(|(owner, until)| match owner == node {
                 true => *until >= now,
                 // What is in nobody's hand comes free with its node's lease alone.

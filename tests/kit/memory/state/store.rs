@@ -15,7 +15,7 @@ use greenroom_contract::{
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, DeadLetterFilter, Error, ExecutionFilter, Finish,
         NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation,
-        Reserved, Result, Spent, State, Submission, Submitted, Swept,
+        Reserved, Result, Spent, State, Submission, Submitted, Swept, Wanted,
     },
     status::ExecutionStatus,
 };
@@ -139,9 +139,9 @@ impl State for MemoryState {
         self.call(move |tables, now| Ok((tables.submit_owned(submission, &node, now)?, None)))
     }
 
-    fn claim_outbox(&self, node: &NodeId, limit: u32, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
+    fn claim_outbox(&self, node: &NodeId, wanted: Wanted, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
         let node = node.clone();
-        self.call(move |tables, now| Ok(tables.claim_outbox(&node, limit, lost, now)))
+        self.call(move |tables, now| Ok(tables.claim_outbox(&node, wanted, lost, now)))
     }
 
     fn settle_outbox(&self, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> BoxFuture<'_, Result<()>> {

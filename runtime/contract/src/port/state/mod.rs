@@ -32,7 +32,7 @@ pub use error::{Error, Result};
 pub use finish::{Checkpoint, CheckpointKey, Conclusion, Finish, NewCheckpoint};
 pub use inbox::{Accepted, Arrival, Claim, LEFT_TO_THE_QUEUE, Release};
 pub use nodes::NodeLease;
-pub use outbox::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Submission, Submitted};
+pub use outbox::{OutboxId, OutboxOutcome, OutboxRow, Outgoing, PendingRow, Submission, Submitted, Wanted};
 pub use plan_runs::PlanRuns;
 pub use questions::{DeadLetterFilter, ExecutionFilter, NewDeadLetter, Replayed, Spent, USAGE_BUCKET_MS};
 pub use schedules::{

@@ -37,6 +37,16 @@ pub enum Outgoing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutboxId(pub i64);
 
+/// Which rows are wanted, and how many at most. Events and replies go by different hands: a person's chat may be slow for hours,
+/// and the bus must not wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Events, for the bus.
+    Events(u32),
+    /// Replies, for people.
+    Replies(u32),
+}
+
 /// A row that is due.
 #[derive(Debug, Clone)]
 pub struct OutboxRow {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Accepted, AgentStates, Arrival, Calls, Checkpoint, CheckpointKey, Claim, Clarifications, DeadLetterFilter,
     ExecutionFilter, Finish, NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, PlanRuns,
-    Release, Replayed, Reservation, Reserved, Result, Schedules, Spent, Submission, Submitted, Swept,
+    Release, Replayed, Reservation, Reserved, Result, Schedules, Spent, Submission, Submitted, Swept, Wanted,
 };
 use crate::{
     BoxFuture,
@@ -47,11 +47,11 @@ pub trait State: AgentStates + Calls + Clarifications + PlanRuns + Schedules {
         Box::pin(async move { Ok((submitted.await?, None)) })
     }
 
-    /// Rows that are due, oldest first, leased to `node` so that no other relay takes them. An event comes after those before
+    /// Rows of one kind that are due, oldest first, leased to `node` so that no other relay takes them. An event comes after those before
     /// it under its topic: while one of them has failed, neither it nor any other that is younger. Its own come free when their
     /// lease has run out; other nodes' then, too, or when their node is dead, if `lost` asks for them. A store that was
     /// away lets every node's lease run out: who cannot know whether it was leaves others' rows to them.
-    fn claim_outbox(&self, node: &NodeId, limit: u32, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>>;
+    fn claim_outbox(&self, node: &NodeId, wanted: Wanted, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>>;
 
     /// Says what became of rows that [`State::claim_outbox`] gave.
     fn settle_outbox(&self, outcomes: Vec<(OutboxId, OutboxOutcome)>) -> BoxFuture<'_, Result<()>>;

@@ -10,7 +10,7 @@ use greenroom_contract::{
     port::state::{
         Accepted, Arrival, Checkpoint, CheckpointKey, Claim, Conclusion, DeadLetterFilter, ExecutionFilter, Finish,
         NewDeadLetter, NodeLease, OutboxId, OutboxOutcome, OutboxRow, PendingRow, Release, Replayed, Reservation,
-        Reserved, Result, Spent, State, Submission, Submitted, Swept,
+        Reserved, Result, Spent, State, Submission, Submitted, Swept, Wanted,
     },
 };
 use jiff::Timestamp;
@@ -101,8 +101,8 @@ impl State for Dangerous {
 
     // What is left has no places: it reads, or its repetition is its whole recovery.
 
-    fn claim_outbox(&self, node: &NodeId, limit: u32, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
-        self.inner.claim_outbox(node, limit, lost)
+    fn claim_outbox(&self, node: &NodeId, wanted: Wanted, lost: bool) -> BoxFuture<'_, Result<Vec<OutboxRow>>> {
+        self.inner.claim_outbox(node, wanted, lost)
     }
 
     fn redrive_outbox(&self) -> BoxFuture<'_, Result<u64>> {

@@ -1,9 +1,9 @@
--- Takes outbox rows that are due. A row is taken by whoever comes first if it is nobody's; else by its owner, unless that has it
+-- Takes outbox rows of a kind that are due. A row is taken by whoever comes first if it is nobody's; else by its owner, unless that has it
 -- in hand; else, where asked for what is lost, by others once its lease or its owner's is over. A reply waits for the earlier
 -- ones to the same address; an event for an earlier one under its topic that has failed, unless that fails for ever.
 WITH due AS MATERIALIZED (
     SELECT o.id FROM outbox o
-    WHERE NOT o.published AND o.available_at <= now_ms($1)
+    WHERE NOT o.published AND o.kind = $6 AND o.available_at <= now_ms($1)
         AND (o.lease_owner IS NULL
             OR o.lease_owner = $2 AND (o.lease_until IS NULL OR o.lease_until < now_ms($1))
             OR $5 AND o.lease_owner <> $2 AND (o.lease_until < now_ms($1)
