@@ -22,9 +22,10 @@ use super::{
 };
 use crate::{execution::persist, ports::Ports, service::service, supervisor::ChildSpec};
 
-/// Replies on their way at a time; the store keeps those to one address in order. No more are taken from it than can be sent at
-/// once: whoever is to wait does so there, or its lease would run out here, and another node would send it, too.
-const AT_ONCE: usize = 16;
+/// Replies on their way at a time. Each goes to another address, because the store keeps those to one in order; what has to keep
+/// its distance from the one before waits a moment on its way. No more are taken from the store than can be sent at once: the
+/// rest waits there, or its lease would run out here, and another node would send it, too.
+const AT_ONCE: usize = 64;
 
 /// The replies as a service of the node.
 pub fn replies(ports: Arc<Ports>, replies: Arc<dyn Replies>) -> ChildSpec {

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 
 use super::agents::{agent, secs};
 
-const PEOPLE: usize = 60;
+const PEOPLE: usize = 200;
 /// So many answers are on their way at a time.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 
 fn agent_id() -> AgentId {
     "a".parse().unwrap_or_else(|error| panic!("{error}"))
