@@ -182,6 +182,25 @@ async fn a_consumer_goes_on_after_the_broker_came_back() {
     assert_eq!(*reconnects.borrow(), 1);
 }
 
+/// An agent that is woken while its queue is just being watched, for one. Where one consumer has all, one that nobody reads would
+/// have it for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_given_up_while_it_is_made_holds_up_nobody() {
+    let vhost = shared().vhost().await;
+    let bus = connect(&vhost.url).await;
+    bus.declare(QueueSpec { sharing: Sharing::SingleActive, ..queue("agent.input.a") }).await.unwrap();
+    // Given up at many points of its way.
+    for step in 0..60 {
+        let patience = Duration::from_micros(150 * step);
+        drop(tokio::time::timeout(patience, bus.consume("agent.input.a", 1)).await);
+    }
+    publish(&bus, "agent.input.a", 7).await.unwrap();
+    let mut deliveries = bus.consume("agent.input.a", 1).await.unwrap();
+    let delivery = tokio::time::timeout(LIMIT, deliveries.next()).await.unwrap().unwrap();
+    assert_eq!(delivery.event.payload["n"], 7);
+    delivery.accept().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_connection_ends_what_is_in_flight_and_heals() {
     let vhost = shared().vhost().await;

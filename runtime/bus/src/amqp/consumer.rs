@@ -28,7 +28,10 @@ use lapin::{
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
     types::{FieldTable, ShortString},
 };
-use tokio::sync::mpsc;
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
 use super::{
     call::{Trouble, call},
@@ -83,17 +86,59 @@ pub(super) struct Tap {
 }
 
 impl Tap {
-    /// Starts to consume.
+    /// Starts to consume. Giving it up loses nothing: it is done by a task of its own, because a consumer that the broker knows and
+    /// nobody reads would have its queue for itself.
     pub(super) async fn open(up: Arc<Up>, queue: &str, prefetch: u16) -> Result<Self, Trouble> {
+        let queue = key(queue).map_err(|_| Trouble::NotFound)?;
+        let (opened, wanted) = oneshot::channel();
+        drop(task::spawn("bus-tapping", async move {
+            let begun = Self::begin(up, queue, prefetch).await;
+            drop(opened.send(begun.map(|tap| Unclaimed(Some(tap)))));
+        }));
+        let broken_off = || Trouble::Other("consuming a queue was broken off".to_owned());
+        let mut tap = wanted.await.map_err(|_| broken_off())??;
+        tap.0.take().ok_or_else(broken_off)
+    }
+
+    async fn begin(up: Arc<Up>, queue: ShortString, prefetch: u16) -> Result<Self, Trouble> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = key(queue).map_err(|_| Trouble::NotFound)?;
         let tag = ShortString::from(format!("greenroom-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         let channel = up.channel().await?;
-        call("setting the prefetch", channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
-        let options = BasicConsumeOptions::default();
-        let consuming = channel.basic_consume(name, tag.clone(), options, FieldTable::default());
-        let messages = call("consuming a queue", consuming).await?;
-        Ok(Self { up, channel, tag, messages })
+        let consuming = async {
+            call("setting the prefetch", channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
+            let options = BasicConsumeOptions::default();
+            let consuming = channel.basic_consume(queue, tag.clone(), options, FieldTable::default());
+            call("consuming a queue", consuming).await
+        };
+        match consuming.await {
+            Ok(messages) => Ok(Self { up, channel, tag, messages }),
+            Err(trouble) => {
+                // The broker may begin yet what it was too slow to confirm.
+                if channel.status().connected() {
+                    close(channel).await;
+                }
+                Err(trouble)
+            }
+        }
+    }
+
+    /// Ends the consumer and gives back what came for it, in one go.
+    async fn close(self) {
+        let Self { channel, messages, .. } = self;
+        close(channel).await;
+        drop(messages);
+    }
+}
+
+/// A tap on its way to whoever wanted it. If they have gone meanwhile, it is closed.
+struct Unclaimed(Option<Tap>);
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        // Without a runtime there is no connection any more.
+        if let (Some(tap), Ok(_)) = (self.0.take(), Handle::try_current()) {
+            drop(task::spawn("bus-untapping", tap.close()));
+        }
     }
 }
 
@@ -315,9 +360,7 @@ async fn end_in_order(ledger: &Ledger, tap: Tap, outlet: Option<Outlet>) {
         // The net below the bell notices a lost connection.
         drop(tokio::time::timeout(Duration::from_secs(1), ledger.bell.notified()).await);
     }
-    let Tap { channel, messages, .. } = tap;
-    close(channel).await;
-    drop(messages);
+    tap.close().await;
     ledger.begin();
     ledger.ended.cancel();
 }
