@@ -93,19 +93,22 @@ impl Talk<'_> {
 
         let (answered, path) = slack.press(&nodes[0], "U2", n, &card.buttons()[0]).await;
         assert_eq!(answered.map(|answer| answer.status), Some(200));
-        assert_eq!(self.told(&path).await["text"], "Only <@U1> may answer this.");
+        assert_eq!(slack.told(&path, SOON).await["text"], "Only <@U1> may answer this.");
         let nodes = self.after(5, nodes).await;
 
         let (answered, path) = slack.press(&nodes[0], "U1", n, &card.buttons()[0]).await;
         assert_eq!(answered.map(|answer| answer.status), Some(200));
-        assert_eq!(self.told(&path).await["replace_original"], true);
+        assert_eq!(slack.told(&path, SOON).await["replace_original"], true);
         let nodes = self.after(6, nodes).await;
 
         let (_, answer) = self.seen("the answer", || self.posts("Done:").pop()).await;
         assert_eq!(answer.text(), "Done: Ship");
-        self.status_is("active").await;
+        // A status is a hint: where the work ended with the process that was to say so, Slack takes it back by itself.
+        if !self.kills.contains(&6) {
+            self.status_is("active").await;
+        }
         let closed = |post: &Received| post.buttons().is_empty() && post.text().contains("*Ship* · answered by <@U1>");
-        self.seen("the card to be closed", || self.updates(n).pop().filter(closed)).await;
+        self.seen("the card to be closed", || slack.updates(n).pop().filter(closed)).await;
         self.is_written_down(&nodes[0]).await;
         let nodes = self.after(7, nodes).await;
 
@@ -135,18 +138,10 @@ impl Talk<'_> {
         format!("{:032x}", 0x4bf9_0000 + self.number)
     }
 
-    /// The messages of the thread with these words in them, with their numbers, counted from 1.
+    /// The messages of the thread with these words in them, with their numbers.
     fn posts(&self, words: &str) -> Vec<(usize, Received)> {
-        let ours = |post: &Received| post.path == "/api/chat.postMessage" && post.body["thread_ts"] == self.ts();
-        let posts = (1..).zip(self.slack.received());
-        posts.filter(|(_, post)| ours(post) && post.text().contains(words)).collect()
-    }
-
-    /// How the `n`-th message was changed.
-    fn updates(&self, n: usize) -> Vec<Received> {
-        let ts = format!("1700000000.{:06}", n - 1);
-        let all = self.slack.received().into_iter();
-        all.filter(|post| post.path == "/api/chat.update" && post.body["ts"] == ts).collect()
+        let posts = self.slack.posts(words).into_iter();
+        posts.filter(|(_, post)| post.body["thread_ts"] == self.ts()).collect()
     }
 
     /// What the thread was given of a method of those that are no messages, in order.
@@ -159,12 +154,6 @@ impl Talk<'_> {
     async fn status_is(&self, wanted: &str) {
         let last = || self.given("agents.sessions.setStatus").pop().filter(|body| body["status"] == wanted);
         self.seen(&format!("the thread to show {wanted}"), last).await;
-    }
-
-    /// What somebody was told who clicked.
-    async fn told(&self, path: &str) -> Value {
-        let told = || self.slack.received().into_iter().find(|post| post.path == path);
-        self.seen("whoever clicked to be told", told).await.body
     }
 
     async fn is_written_down(&self, node: &Node) {

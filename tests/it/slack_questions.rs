@@ -52,8 +52,7 @@ impl Stand {
 
     /// The posts that were made with these words in them, with their numbers, counted from 1.
     fn posts(&self, words: &str) -> Vec<(usize, Received)> {
-        let posts = (1..).zip(self.slack.received());
-        posts.filter(|(_, post)| post.path == "/api/chat.postMessage" && post.text().contains(words)).collect()
+        self.slack.posts(words)
     }
 
     async fn card(&self) -> (usize, Received) {
@@ -74,11 +73,8 @@ impl Stand {
 
     /// What the card of post `n` shows at last.
     async fn card_shows(&self, n: usize, words: &str) {
-        let ts = format!("1700000000.{:06}", n - 1);
         wait::seen(&format!("the card to show {words:?}"), SOON, async || {
-            let received = self.slack.received();
-            let mut updates = received.iter().filter(|post| post.path == "/api/chat.update" && post.body["ts"] == ts);
-            let last = updates.next_back().ok_or("it was not changed")?;
+            let last = self.slack.updates(n).pop().ok_or("it was not changed")?;
             let is_closed = last.buttons().is_empty() && last.text().contains(words);
             if is_closed { Ok(()) } else { Err(format!("{:#?}", last.body)) }
         })
@@ -87,12 +83,7 @@ impl Stand {
 
     /// What somebody was told who clicked.
     async fn told(&self, path: &str) -> Value {
-        wait::seen("whoever clicked to be told", SOON, async || {
-            let received = self.slack.received();
-            let told = received.into_iter().find(|post| post.path == path);
-            told.map(|post| post.body).ok_or("nothing came")
-        })
-        .await
+        self.slack.told(path, SOON).await
     }
 
     /// All places of a way; on servers, where each takes ten seconds and the way is the same, every other one.

@@ -86,11 +86,7 @@ async fn a_conversation_goes_by_the_socket_alone(stand: Stand) {
     let (click, path) = slack.press_payload("U2", 1, &card.buttons()[0]);
     sockets.send(1, "interactive", "e3", click);
     sockets.acknowledgement(1, "e3", SOON).await;
-    let refused = wait::seen("the other to be told", SOON, async || {
-        slack.received().into_iter().find(|post| post.path == path).ok_or("nothing came")
-    })
-    .await;
-    assert_eq!(refused.body["text"], "Only <@U1> may answer this.");
+    assert_eq!(slack.told(&path, SOON).await["text"], "Only <@U1> may answer this.");
     let (click, _) = slack.press_payload("U1", 1, &card.buttons()[0]);
     sockets.send(1, "interactive", "e4", click);
     sockets.acknowledgement(1, "e4", SOON).await;

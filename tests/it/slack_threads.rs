@@ -146,12 +146,7 @@ async fn an_agent_that_was_asked_by_another_asks_the_person(stand: Stand) {
 
     // The question is for who began all this, and for nobody else.
     let (_, path) = slack.press(&node, "U2", 1, &card.buttons()[1]).await;
-    let refused = seen("the other to be told", async || {
-        let told = slack.received().into_iter().find(|post| post.path == path);
-        told.map(|post| post.body["text"].clone()).ok_or_else(|| "nothing came".to_owned())
-    })
-    .await;
-    assert_eq!(refused, "Only <@U1> may answer this.");
+    assert_eq!(slack.told(&path, SOON).await["text"], "Only <@U1> may answer this.");
     slack.press(&node, "U1", 1, &card.buttons()[1]).await;
     let answer = seen("the answer", async || {
         let posts = slack.received();

@@ -35,8 +35,8 @@ pub fn topology(ports: Arc<Ports>, orchestrator: Orchestrator) -> ChildSpec {
         async move {
             let mut reconnects = ports.bus.reconnects();
             let mut tidy = BTreeSet::new();
-            while !stop.is_cancelled() {
-                let again = declare_all(&ports, &orchestrator, &mut tidy).await;
+            // A broker that is slow to answer must not hold up the node's end.
+            while let Some(again) = stop.run_until_cancelled(declare_all(&ports, &orchestrator, &mut tidy)).await {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = orchestrator.folder_changed() => {}

@@ -57,8 +57,9 @@ impl Speaker {
     async fn run(&mut self, stop: CancellationToken) {
         let Ok(pattern) = ALL.parse::<greenroom_contract::TopicPattern>() else { return };
         let mut ended = self.ports.ended.subscribe();
-        while !stop.is_cancelled() {
-            let mut words = match self.cluster.bus.listen(pattern.clone()).await {
+        // A broker that is slow to answer must not hold up the node's end.
+        while let Some(heard) = stop.run_until_cancelled(self.cluster.bus.listen(pattern.clone())).await {
+            let mut words = match heard {
                 Ok(words) => words,
                 Err(error) => {
                     tracing::debug!(%error, "Other nodes cannot be heard; tried again.");

@@ -1,6 +1,6 @@
 //! The loop that sends replies to people, beside the relay's.
 
-use std::{future::Future, pin::pin, sync::Arc};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use greenroom_contract::{
@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use super::{
     hand::Hand,
-    run::{LAST_ROUNDS, LOOK_ANYWAY, failed},
+    run::{LAST_ROUNDS, failed},
     step::after_reply,
 };
 use crate::{execution::persist, ports::Ports, service::service, supervisor::ChildSpec};
@@ -26,6 +26,10 @@ use crate::{execution::persist, ports::Ports, service::service, supervisor::Chil
 /// its distance from the one before waits a moment on its way. No more are taken from the store than can be sent at once: the
 /// rest waits there, or its lease would run out here, and another node would send it, too.
 const AT_ONCE: usize = 64;
+/// How often the outbox is looked at without a reason to: retries become due by time.
+const LOOK_ANYWAY: Duration = Duration::from_secs(1);
+/// How long what is on its way when the node stops may take, after the last rounds; together they are less than a service has.
+const LANDING: Duration = Duration::from_secs(2);
 
 /// The replies as a service of the node.
 pub fn replies(ports: Arc<Ports>, replies: Arc<dyn Replies>) -> ChildSpec {
@@ -48,7 +52,7 @@ async fn run(desk: &Desk, stop: CancellationToken) -> Result<(), Failure> {
     let mut look_anyway = Instant::now() + LOOK_ANYWAY;
     loop {
         if stop.is_cancelled() && told_at.get_or_insert_with(Instant::now).elapsed() > LAST_ROUNDS {
-            return flights.land().await;
+            return flights.end().await;
         }
         let room = AT_ONCE.saturating_sub(flights.flying.len());
         if room > 0 && (look || told_at.is_some()) {
@@ -61,11 +65,12 @@ async fn run(desk: &Desk, stop: CancellationToken) -> Result<(), Failure> {
                 continue;
             }
             if told_at.is_some() {
-                return flights.land().await;
+                return flights.end().await;
             }
         }
         tokio::select! {
             () = stop.cancelled(), if told_at.is_none() => {}
+            () = tokio::time::sleep(LAST_ROUNDS), if told_at.is_some() => {}
             () = ports.outbox.replies() => look = true,
             // It may have held back the next one to its address, and makes room.
             landed = flights.next() => {
@@ -126,12 +131,18 @@ impl Flights<'_> {
         }
     }
 
-    /// Awaits all of them.
-    async fn land(&mut self) -> Result<(), Failure> {
-        while !self.flying.is_empty() {
-            self.next().await?;
-        }
-        Ok(())
+    /// Awaits all of them for a while. Who has not taken his by then gets it again from whoever has the rows next.
+    async fn end(&mut self) -> Result<(), Failure> {
+        let all = async {
+            while !self.flying.is_empty() {
+                self.next().await?;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(LANDING, all).await.unwrap_or_else(|_| {
+            tracing::warn!(open = self.flying.len(), "Replies that were not taken in time are left to the next start.");
+            Ok(())
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{execution::persist, ports::Ports, service::service, supervisor::Chil
 /// Rows in one go: a confirm window.
 pub(super) const WINDOW: u32 = 100;
 /// How often the outbox is looked at without a reason to: retries become due by time.
-pub(super) const LOOK_ANYWAY: Duration = Duration::from_millis(500);
+const LOOK_ANYWAY: Duration = Duration::from_millis(500);
 /// How long the bus may take to confirm a batch; then it counts as unavailable and the rows are tried again.
 const CONFIRM: Duration = Duration::from_secs(30);
 /// How long what is due is still sent once the node stops; the rest goes out at its next start.

@@ -32,8 +32,9 @@ pub fn caller(ports: std::sync::Arc<Ports>, orchestrator: Orchestrator) -> Child
     service("caller", move |stop| {
         let (ports, orchestrator) = (std::sync::Arc::clone(&ports), orchestrator.clone());
         async move {
-            while !stop.is_cancelled() {
-                match open(&ports).await {
+            // A broker that is slow to answer must not hold up the node's end.
+            while let Some(opened) = stop.run_until_cancelled(open(&ports)).await {
+                match opened {
                     Ok(subscription) => serve(&orchestrator, subscription, &stop).await,
                     Err(error) => {
                         tracing::warn!(queue = SCHEDULED_TASKS, %error, "What schedules want done cannot be heard; tried again.");

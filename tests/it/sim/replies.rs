@@ -82,6 +82,23 @@ async fn what_was_said_is_written_down_however_much_there_is_still_to_say() {
     house.close().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_node_ends_in_order_although_a_chat_is_silent() {
+    let world = World::default();
+    let trace_id = TraceId::new();
+    leave(&world, trace_id).await;
+    world.chat.takes(secs(3600));
+    let house = world.open(&[agent("a", "")]).await;
+    house.pass(secs(1)).await;
+    let closed = house.close().await;
+    assert!(closed.services, "{closed:?}");
+    // Nothing is lost by it.
+    world.chat.takes(secs(0));
+    let house = world.open(&[agent("a", "")]).await;
+    house.until("everybody to have an answer", || world.chat.said().len() == PEOPLE).await;
+    house.close().await;
+}
+
 /// An execution of the past leaves an answer for each of so many people.
 async fn leave(world: &World, trace_id: TraceId) {
     let event = Event::new("agent.input.a", "test", trace_id, json!({}));

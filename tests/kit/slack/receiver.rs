@@ -187,6 +187,28 @@ impl Slack {
         })
         .await
     }
+
+    /// The messages with these words in them, with their numbers among all posts, counted from 1.
+    pub fn posts(&self, words: &str) -> Vec<(usize, Received)> {
+        let posts = (1..).zip(self.received());
+        posts.filter(|(_, post)| post.path == "/api/chat.postMessage" && post.text().contains(words)).collect()
+    }
+
+    /// What the `n`-th post was changed to, in order.
+    pub fn updates(&self, n: usize) -> Vec<Received> {
+        let ts = format!("1700000000.{:06}", n - 1);
+        let all = self.received().into_iter();
+        all.filter(|post| post.path == "/api/chat.update" && post.body["ts"] == ts).collect()
+    }
+
+    /// Waits for what somebody is told who clicked, at the path that was given with the click, at most `limit`.
+    pub async fn told(&self, path: &str, limit: Duration) -> Value {
+        wait::seen("whoever clicked to be told", limit, async || {
+            let told = self.received().into_iter().find(|post| post.path == path);
+            told.map(|post| post.body).ok_or("nothing came")
+        })
+        .await
+    }
 }
 
 impl fmt::Debug for Slack {

@@ -70,6 +70,12 @@ async fn take_down(node: Node, grace: Duration) -> Outcome {
     tracing::info!(all = agents_down, executions = before, "Agents have stopped.");
     node.orchestrator.stopping("services");
     let services_down = node.root.stop_all(time.services).await;
+    if !services_down {
+        // They stop one after the other, the last of these first.
+        let places = node.ports.table.places();
+        let up: Vec<&str> = places.iter().filter(|one| one.kind == "service").map(|one| one.name.as_str()).collect();
+        tracing::warn!(up = up.join(", "), "Services did not stop in time.");
+    }
     let unfinished = node.orchestrator.given_back();
     // Last, because the services renew the lease: what could not be given back one by one is given back with it.
     match tokio::time::timeout(time.leave, node.ports.state.leave(&node.config.node)).await {
